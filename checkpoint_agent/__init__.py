@@ -1,0 +1,1 @@
+"""The edge process: cameras in, passages out, each delivered at least once."""

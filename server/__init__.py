@@ -1,0 +1,1 @@
+"""The central server: passages in; alerts, search and trajectories out."""

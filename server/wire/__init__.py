@@ -1,0 +1,71 @@
+"""The published contract between agents and the server: names of the current version.
+
+A leaf: it imports pydantic and nothing of ours, so that an agent that speaks it loads nothing
+else of the server.
+"""
+
+from server.wire.limits import (
+    AUTHORIZATION_SCHEME,
+    EVIDENCE_MEDIA_TYPES,
+    EVIDENCE_PATH,
+    HEARTBEAT_PATH,
+    INGEST_PATH,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_PASSAGES,
+    MAX_EVIDENCE_BYTES,
+)
+from server.wire.v1 import (
+    Alternative,
+    CameraState,
+    Character,
+    Clock,
+    Delivery,
+    Direction,
+    Evidence,
+    EvidenceRole,
+    Heartbeat,
+    Models,
+    Outcome,
+    Passage,
+    PassageBatch,
+    Plate,
+    PlateColor,
+    PlateKind,
+    PlateState,
+    Receipt,
+    Result,
+    Track,
+    VehicleColor,
+)
+
+__all__ = [
+    "AUTHORIZATION_SCHEME",
+    "EVIDENCE_MEDIA_TYPES",
+    "EVIDENCE_PATH",
+    "HEARTBEAT_PATH",
+    "INGEST_PATH",
+    "MAX_BATCH_BYTES",
+    "MAX_BATCH_PASSAGES",
+    "MAX_EVIDENCE_BYTES",
+    "Alternative",
+    "CameraState",
+    "Character",
+    "Clock",
+    "Delivery",
+    "Direction",
+    "Evidence",
+    "EvidenceRole",
+    "Heartbeat",
+    "Models",
+    "Outcome",
+    "Passage",
+    "PassageBatch",
+    "Plate",
+    "PlateColor",
+    "PlateKind",
+    "PlateState",
+    "Receipt",
+    "Result",
+    "Track",
+    "VehicleColor",
+]

@@ -1,0 +1,250 @@
+"""The messages between agent and server, version 1.
+
+The guarantee is the bytes, not this class: a fleet of agents is never upgraded together with the
+server. Inside version 1 only optional fields may be added; anything else becomes a version 2
+beside this one. ``docs/wire/*.v1.schema.json`` is generated from here and compared in the tests;
+``tests/contract/golden/v1`` holds what released agents really sent and is never edited.
+
+Every time is an RFC 3339 instant with an offset; both sides write UTC. Pixels have their origin
+at the top left of the evidence picture with role ``scene``. Scores and probabilities lie in
+[0, 1]. A server ignores fields that it does not know, so that a newer agent is understood.
+"""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+PASSAGE_SCHEMA: Literal["passage/1"] = "passage/1"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Lower-case hex SHA-256.")]
+Score = Annotated[float, Field(ge=0.0, le=1.0, description="Probability or score.")]
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Identifier: letters, digits, dot, underscore, hyphen.",
+    ),
+]
+Point = tuple[float, float]
+
+PlateState = Literal["read", "partial", "unread", "none"]
+"""read: every character claimed; partial: some places are '?'; unread: a plate was seen but not
+read; none: a vehicle without a visible plate."""
+
+PlateColor = Literal[
+    "blue", "yellow", "green", "yellow_green", "white", "black", "other", "unknown"
+]
+
+PlateKind = Literal[
+    "small",
+    "large",
+    "trailer",
+    "coach",
+    "police",
+    "new_energy_small",
+    "new_energy_large",
+    "embassy",
+    "consulate",
+    "hong_kong",
+    "macao",
+    "armed_police",
+    "military",
+    "emergency",
+    "agricultural",
+    "motorcycle",
+    "foreign",
+    "unknown",
+]
+
+Direction = Literal["approaching", "receding", "unknown"]
+"""As seen by the camera; which way of the compass that is, the server knows from the camera."""
+
+VehicleColor = Literal[
+    "white",
+    "black",
+    "grey",
+    "red",
+    "blue",
+    "yellow",
+    "green",
+    "brown",
+    "orange",
+    "purple",
+    "unknown",
+]
+
+EvidenceRole = Literal["scene", "vehicle", "plate"]
+Delivery = Literal["live", "backlog"]
+Outcome = Literal["accepted", "duplicate", "rejected"]
+
+
+class Message(BaseModel):
+    """Base of all messages: immutable, tolerant of fields from the future."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Clock(Message):
+    """What the agent knew of its own clock when it captured the passage."""
+
+    synchronised: bool | None = Field(
+        default=None, description="Whether the system clock was disciplined; null if unknown."
+    )
+    offset_ms: float | None = Field(
+        default=None, description="Agent clock minus reference clock in ms; null if not measured."
+    )
+
+
+class Alternative(Message):
+    """A character that was considered and not chosen."""
+
+    char: str = Field(min_length=1, max_length=1)
+    score: Score
+
+
+class Character(Message):
+    """One character of a plate, with what else it could have been."""
+
+    char: str = Field(min_length=1, max_length=1, description="'?' where nothing is claimed.")
+    score: Score
+    alternatives: tuple[Alternative, ...] = Field(default=(), max_length=8)
+
+
+class Plate(Message):
+    """What was read off the vehicle, after the vote over its track."""
+
+    state: PlateState
+    text: str = Field(
+        default="", max_length=16, description="Normalised, no separators; '' if unread or none."
+    )
+    color: PlateColor = "unknown"
+    kind: PlateKind = "unknown"
+    score: Score = 0.0
+    characters: tuple[Character, ...] = Field(default=(), max_length=16)
+
+
+class Track(Message):
+    """How the passage came about."""
+
+    first_at: AwareDatetime = Field(description="First frame that showed the vehicle.")
+    last_at: AwareDatetime = Field(description="Last frame that showed the vehicle.")
+    frames: int = Field(ge=1, description="Frames in which it was seen.")
+    reads: int = Field(ge=0, description="Frames in which its plate was read.")
+    votes: int = Field(ge=0, description="Reads that agree with the plate as sent.")
+
+
+class Evidence(Message):
+    """One picture, named by its content; the bytes travel on the evidence path, before."""
+
+    role: EvidenceRole
+    sha256: Sha256
+    media_type: Literal["image/jpeg"] = "image/jpeg"
+    size_bytes: int = Field(ge=1)
+    width_px: int = Field(ge=1)
+    height_px: int = Field(ge=1)
+    captured_at: AwareDatetime = Field(description="Of the frame in the picture.")
+
+
+class Models(Message):
+    """Which software and weights made the read."""
+
+    agent: str = Field(max_length=64, description="Agent version.")
+    detector: str = Field(max_length=64, description="Name and short hash of the detector.")
+    recogniser: str = Field(max_length=64, description="Name and short hash of the recogniser.")
+
+
+class Passage(Message):
+    """One vehicle passing one camera once."""
+
+    schema_: Literal["passage/1"] = Field(default=PASSAGE_SCHEMA, alias="schema")
+    passage_id: UUID = Field(
+        description="UUIDv7, minted once when the track closes; the idempotency key."
+    )
+    camera_id: Name
+    captured_at: AwareDatetime = Field(
+        description="Capture time of the frame in the evidence, the moment of the passage."
+    )
+    clock: Clock = Clock()
+    plate: Plate
+    plate_quad_px: tuple[Point, Point, Point, Point] | None = Field(
+        default=None, description="Corners in reading order: tl, tr, br, bl."
+    )
+    vehicle_box_px: tuple[float, float, float, float] | None = Field(
+        default=None, description="x1, y1, x2, y2."
+    )
+    vehicle_color: VehicleColor = "unknown"
+    direction: Direction = "unknown"
+    lane: int | None = Field(default=None, ge=1, le=32, description="1 = leftmost as configured.")
+    speed_kmh: float | None = Field(
+        default=None, ge=0, le=400, description="Only from a calibrated camera."
+    )
+    track: Track
+    evidence: tuple[Evidence, ...] = Field(default=(), max_length=8)
+    models: Models
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class PassageBatch(Message):
+    """What an agent posts: a few passages, all live or all backlog.
+
+    The items are checked one by one, so that one poisoned item never blocks its batch: a server
+    parses this envelope with the items left as they are, then each item on its own.
+    """
+
+    agent_id: Name
+    sent_at: AwareDatetime
+    delivery: Delivery = Field(
+        default="live",
+        description="backlog: stored as history, makes records but rings no bell.",
+    )
+    passages: tuple[Passage, ...] = Field(min_length=1, max_length=200)
+
+
+class Result(Message):
+    """The fate of one item."""
+
+    passage_id: str = Field(max_length=64, description="As sent; '' if the item had none.")
+    outcome: Outcome
+    reason: str | None = Field(default=None, description="Names the field when rejected.")
+
+
+class Receipt(Message):
+    """The answer to a batch, given only after the commit.
+
+    The agent deletes what is accepted or duplicate, sets rejected ones aside where a human sees
+    them, and keeps everything else, an item missing from the receipt included.
+    """
+
+    results: tuple[Result, ...]
+    received_at: AwareDatetime
+
+
+class CameraState(Message):
+    """How one camera of an agent is doing."""
+
+    camera_id: Name
+    connected: bool
+    frames_per_s: float = Field(ge=0)
+    last_frame_at: AwareDatetime | None = None
+    fault: str | None = Field(default=None, max_length=200)
+
+
+class Heartbeat(Message):
+    """An agent's regular word about itself."""
+
+    agent_id: Name
+    sent_at: AwareDatetime
+    version: str = Field(max_length=64)
+    models: Models
+    started_at: AwareDatetime
+    clock: Clock = Clock()
+    queue_passages: int = Field(ge=0)
+    dead_letters: int = Field(ge=0)
+    disk_free_bytes: int | None = Field(default=None, ge=0)
+    cameras: tuple[CameraState, ...] = Field(default=(), max_length=64)

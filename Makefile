@@ -1,0 +1,43 @@
+# Kakou: `make demo` shows it, `make test` proves it, `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.ready
+SOURCE ?=
+DATA   ?= data/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo smoke test check bench clean distclean
+
+help: ## List what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Prepare .venv with everything that demo and tests need
+
+$(STAMP): pyproject.toml constraints.txt packaging/setup.sh packaging/opencv-contrib-python/pyproject.toml
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh packaging/setup.sh
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Server, agents and rendered footage on this machine; SOURCE=video|folder|rtsp://… for your own
+	@$(PY) -m demo --data "$(DATA)" $(if $(SOURCE),--source "$(SOURCE)")
+
+smoke: $(STAMP) ## The demo without a screen, checked against the truth of its scenes; one JSON line
+	@$(PY) -m demo.smoke
+
+test: $(STAMP) ## All tests
+	@$(PY) -m pytest
+
+check: $(STAMP) ## Style, types and import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: $(STAMP) ## Accuracy on the real pictures beside the project, or on rendered ones where they are absent
+	@$(PY) -m benchmarks.accuracy $(wildcard ../shared/data/dev/scenes.jsonl)
+
+clean: ## Remove what the demo has stored
+	@rm -rf data/demo && echo "removed data/demo"
+
+distclean: clean ## Remove the virtual environment and every cache too
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -73,7 +73,7 @@ def _ring(radius_m: float, sides: int = 40) -> tuple[tuple[float, float], ...]:
     return tuple(points)
 
 
-def _street(  # noqa: PLR0913, PLR0917 - a line needs its two ends and its bend
+def _street(  # noqa: PLR0913 - a line needs its two ends and its bend
     x1: float, y1: float, x2: float, y2: float, bend_m: float = 0.0, *, steps: int = 16
 ) -> tuple[tuple[float, float], ...]:
     """A street from one point to another, bent sideways like a shallow S."""

@@ -1,0 +1,405 @@
+"""The agent's configuration, ``agent.toml``: every field typed, bounded and explained.
+
+Units are in the names, unknown keys are errors, and every message names the file and the key.
+``config/agent.example.toml`` shows each field with its default.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from checkpoint_agent.errors import ConfigError
+from checkpoint_agent.log import masked
+from server.wire import MAX_BATCH_PASSAGES
+
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Corner = tuple[Share, Share]
+
+
+def _sound_outline(corners: tuple[Corner, ...] | None) -> tuple[Corner, ...] | None:
+    """Refuse an outline that encloses nothing or crosses itself."""
+    from shapely.geometry import Polygon  # noqa: PLC0415 - only configurations with outlines pay
+
+    if corners is not None and not (Polygon(corners).is_valid and Polygon(corners).area > 0):
+        raise ValueError("the outline crosses itself or encloses nothing")
+    return corners
+
+
+Outline = Annotated[tuple[Corner, ...], Field(min_length=3), AfterValidator(_sound_outline)]
+
+_BASE = "base_dir"
+
+
+class Section(BaseModel):
+    """Base of all tables: immutable, and a key that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _beside_file(path: Path, info: ValidationInfo) -> Path:
+    """A relative path is meant relative to the configuration file."""
+    base: Path = (info.context or {}).get(_BASE, Path())
+    return path if path.is_absolute() else base / path
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_file)]
+
+
+class ServerConfig(Section):
+    """Where passages are sent."""
+
+    url: str = Field(
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Address of the server, such as https://kakou.example:8443",
+    )
+    token_file: FilePath = Field(
+        description="File that holds the agent's token and nothing else; read before every "
+        "connection, so that a new token needs no restart."
+    )
+    ca_file: FilePath | None = Field(
+        default=None, description="Certificate of the authority that signed the server's, PEM."
+    )
+    timeout_s: float = Field(default=20.0, ge=1, le=300, description="Longest wait for an answer.")
+    live_within_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=86_400,
+        description="Passages younger than this go first and are marked live; older ones are "
+        "backlog: stored by the server, ringing no bell.",
+    )
+    batch_passages: int = Field(
+        default=20, ge=1, le=MAX_BATCH_PASSAGES, description="Most passages in one message."
+    )
+    retry_first_s: float = Field(
+        default=1.0, ge=0.05, le=60, description="Wait after a first failure; doubles from there."
+    )
+    retry_limit_s: float = Field(
+        default=60.0, ge=0.05, le=3600, description="Longest wait between two attempts."
+    )
+    heartbeat_s: float = Field(
+        default=30.0, ge=1, le=3600, description="Time between two heartbeats."
+    )
+
+    @model_validator(mode="after")
+    def _retry_order(self) -> Self:
+        if self.retry_first_s > self.retry_limit_s:
+            raise ValueError("retry_first_s must not exceed retry_limit_s")
+        return self
+
+
+class ReaderConfig(Section):
+    """How plates are read."""
+
+    recogniser: Literal["paddleocr", "onnxruntime"] = Field(
+        default="paddleocr",
+        description="paddleocr runs the model folder through PaddleOCR; onnxruntime runs the same "
+        "folder directly, with less memory and a faster start on a small box.",
+    )
+    threads: int = Field(default=2, ge=1, le=64, description="Processor threads for the models.")
+    models_dir: FilePath | None = Field(
+        default=None, description="Folder with manifest.toml; the one shipped with Kakou if unset."
+    )
+
+
+class PassageConfig(Section):
+    """When reads become a passage."""
+
+    sure_reads: int = Field(
+        default=2, ge=1, le=10, description="Reads that must agree before a character is claimed."
+    )
+    sure_alone_score: Share = Field(
+        default=0.97,
+        description="Score from which a vehicle's only read is claimed whole; below, doubtful "
+        "characters are sent as '?'.",
+    )
+    enough_reads: int = Field(
+        default=4,
+        ge=1,
+        le=50,
+        description="Agreeing reads after which a plate is read again only to make sure that it "
+        "is still the same vehicle.",
+    )
+    min_plate_width_px: float = Field(
+        default=24.0,
+        ge=8,
+        le=2000,
+        description="A vehicle whose plate never gets this wide does not pass: it is too far away.",
+    )
+    close_after_s: float = Field(
+        default=1.5,
+        ge=0.2,
+        le=60,
+        description="A vehicle not seen for so long has passed.",
+    )
+    hold_limit_s: float = Field(
+        default=10.0,
+        ge=1,
+        le=600,
+        description="A vehicle that stays in view is reported after this time, not when it leaves.",
+    )
+    same_vehicle_within_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=600,
+        description="The same plate seen again by the same camera within this time is the same "
+        "passage.",
+    )
+    standing_gap_s: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        description="A vehicle seen again at the same place within this time has been standing "
+        "there, hidden for a while.",
+    )
+    standing_repeat_min: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_080,
+        description="A standing vehicle is reported again after so many minutes; 0 = never.",
+    )
+
+
+class OutboxConfig(Section):
+    """What is kept on the box until the server has it."""
+
+    pictures_limit_mb: int = Field(
+        default=8_000,
+        ge=10,
+        le=4_000_000,
+        description="Space for pictures, in units of 1,000,000 bytes. Beyond it the oldest "
+        "pictures are given up; their passages are still sent.",
+    )
+    passages_limit: int = Field(
+        default=500_000,
+        ge=100,
+        le=100_000_000,
+        description="Most passages kept; beyond it the oldest are given up, and counted.",
+    )
+
+
+class LogConfig(Section):
+    """What is written to standard error."""
+
+    format: Literal["text", "json"] = Field(default="text", description="For people or machines.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important message still written."
+    )
+
+
+class LaneConfig(Section):
+    """One lane of the road in the picture."""
+
+    number: int = Field(ge=1, le=32, description="1 = leftmost as seen in the picture.")
+    outline: Outline = Field(
+        description="Corners as [x, y], shares of the picture's width and height from top left."
+    )
+
+
+class CameraConfig(Section):
+    """One camera, or a recording in place of one."""
+
+    id: Identifier = Field(description="Name of the camera, as registered on the server.")
+    source: str = Field(
+        min_length=1,
+        description="rtsp://… or http(s)://… (MJPEG or snapshot), a folder of pictures, a video "
+        "file, or the number of a local camera such as 0.",
+    )
+    follow: bool = Field(
+        default=False, description="For a folder: go on with pictures that appear later."
+    )
+    stills: bool | None = Field(
+        default=None,
+        description="For a folder: each picture is a vehicle of its own, as cameras deliver them "
+        "that trigger themselves. Unset: true if the names carry no capture times.",
+    )
+    pace: Literal["fast", "recorded"] = Field(
+        default="fast",
+        description="For a recording: as fast as can be read, or as it was recorded.",
+    )
+    speed: float = Field(
+        default=1.0, ge=0.05, le=100, description="With pace recorded: so many times faster."
+    )
+    started_at: AwareDatetime | Literal["now"] | None = Field(
+        default=None,
+        description="For a recording: when its first picture was taken, with a time zone; now = "
+        "when the agent first opens it. Unset: from the pictures' names or the file's date.",
+    )
+    snapshot_interval_s: float = Field(
+        default=0.2, ge=0.02, le=3600, description="For an http snapshot: time between two."
+    )
+    lost_after_s: float = Field(
+        default=10.0, ge=1, le=600, description="A live camera silent for so long is opened again."
+    )
+    region: Outline | None = Field(
+        default=None,
+        description="Plates outside are ignored; corners as [x, y], shares of the picture's width "
+        "and height from top left. Unset: the whole picture.",
+    )
+    lane: tuple[LaneConfig, ...] = Field(
+        default=(), max_length=32, description="The lanes, one [[camera.lane]] table each."
+    )
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _device_number(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("source", mode="after")
+    @classmethod
+    def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
+        if "://" in value:
+            if not re.match(r"^(rtsps?|https?)://[^\s/]+", value):
+                raise ValueError(
+                    f"{masked(value)!r} is no address of a camera: rtsp://… or http(s)://… expected"
+                )
+            return value
+        if value.isascii() and value.isdigit():
+            return value
+        return str(_beside_file(Path(value), info))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.started_at == "now" and self.speed != 1.0:
+            raise ValueError("speed other than 1 needs a fixed started_at, or times run ahead")
+        if len({lane.number for lane in self.lane}) != len(self.lane):
+            raise ValueError("two lanes have the same number")
+        return self
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come only once, at their own pace."""
+        return "://" in self.source or self.source.isdigit()
+
+
+class AgentConfig(Section):
+    """The whole of ``agent.toml``."""
+
+    agent_id: Identifier = Field(description="Name of this agent, as registered on the server.")
+    data_dir: FilePath = Field(description="Folder for the outbox; created if missing.")
+    exit_when_done: bool = Field(
+        default=False,
+        description="Stop when all recordings are read and everything is delivered; exit code 3 "
+        "if something is left.",
+    )
+    idle_exit_s: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=86_400,
+        description="With exit_when_done: a followed folder without a new picture for so long is "
+        "done.",
+    )
+    drain_limit_s: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=86_400,
+        description="With exit_when_done: longest wait for the server after the last picture.",
+    )
+    server: ServerConfig
+    reader: ReaderConfig = ReaderConfig()
+    passage: PassageConfig = PassageConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    log: LogConfig = LogConfig()
+    camera: tuple[CameraConfig, ...] = Field(
+        min_length=1, max_length=64, description="The cameras, one [[camera]] table each."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [camera.id for camera in self.camera]
+        if len(set(names)) != len(names):
+            raise ValueError("two cameras have the same id")
+        if self.exit_when_done and any(camera.live for camera in self.camera):
+            raise ValueError("exit_when_done is for recordings; a live camera is never done")
+        return self
+
+
+def load_config(path: Path) -> AgentConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: naming the file, and every key that is wrong with what is expected.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        tables = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: no valid TOML: {error}") from error
+    try:
+        return AgentConfig.model_validate(tables, context={_BASE: path.resolve().parent})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        raise ConfigError("\n".join(f"{path}: {_fault(fault)}" for fault in faults)) from None
+
+
+def _fault(fault: ErrorDetails) -> str:
+    """``camera[0].sorce: unknown key; did you mean 'source'?``."""
+    where = key_name(fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(fault["loc"][:-1])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+        return f"{where}: unknown key; {hint}"
+    if fault["type"] == "missing":
+        return f"{where}: missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    given = fault["input"]
+    if isinstance(given, str | int | float | bool | datetime):
+        return f"{where}: {message}, got {masked(str(given))!r}"
+    return f"{where}: {message}" if where else message
+
+
+def key_name(location: Sequence[str | int]) -> str:
+    """``("camera", 0, "source")`` as it is said to people: ``camera[0].source``."""
+    name = ""
+    for step in location:
+        if isinstance(step, int):
+            name += f"[{step}]"
+        elif not re.match(r"^(function-|tagged-union|literal\[|datetime$|constrained)", step):
+            name += f".{step}" if name else step
+    return name
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """The keys of the table at a place of the configuration."""
+    model: Any = AgentConfig
+    tables: dict[str, Any] = {
+        "server": ServerConfig,
+        "reader": ReaderConfig,
+        "passage": PassageConfig,
+        "outbox": OutboxConfig,
+        "log": LogConfig,
+        "camera": CameraConfig,
+        "lane": LaneConfig,
+    }
+    for step in location:
+        model = tables.get(str(step), model)
+    return list(model.model_fields)
+
+
+def as_utc(at: datetime) -> datetime:
+    """The same instant, written in UTC."""
+    return at.astimezone(UTC)

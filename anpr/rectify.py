@@ -161,7 +161,8 @@ def _shrunk_region(
         return image, corners
     region = image[y1 : y1 + rows * factor, x1 : x1 + columns * factor]
     small = cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8), (corners - np.array([x1, y1], np.float32)) / factor
+    origin = np.array([x1, y1], np.float32)
+    return np.asarray(small, np.uint8), (corners - origin) / np.float32(factor)
 
 
 def _scale(corners: NDArray[np.float32], size_px: tuple[int, int]) -> float:

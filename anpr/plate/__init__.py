@@ -1,5 +1,17 @@
 """The grammar of Chinese plates: what a plate is, how plates are misread. Standard library only."""
 
+from anpr.plate.confusion import distance, substitution_cost
+from anpr.plate.decode import Decoded, Hypothesis, decode
+from anpr.plate.grammar import (
+    FORMS,
+    Contradiction,
+    Form,
+    PlateNumber,
+    is_chinese_character,
+    parse,
+)
+from anpr.plate.normalise import is_rubbish, normalise
+from anpr.plate.regions import Region, region_of
 from anpr.plate.vocabulary import (
     GAT_16_7_CODES,
     PROVINCES,
@@ -13,6 +25,7 @@ from anpr.plate.vocabulary import (
 )
 
 __all__ = [
+    "FORMS",
     "GAT_16_7_CODES",
     "PROVINCES",
     "RECOGNISER_ALPHABET",
@@ -20,6 +33,20 @@ __all__ = [
     "SERIAL",
     "SUFFIXES",
     "UNREAD",
+    "Contradiction",
+    "Decoded",
+    "Form",
+    "Hypothesis",
     "PlateColor",
     "PlateKind",
+    "PlateNumber",
+    "Region",
+    "decode",
+    "distance",
+    "is_chinese_character",
+    "is_rubbish",
+    "normalise",
+    "parse",
+    "region_of",
+    "substitution_cost",
 ]

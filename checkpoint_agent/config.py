@@ -4,13 +4,9 @@ Units are in the names, unknown keys are errors, and every message names the fil
 ``config/agent.example.toml`` shows each field with its default.
 """
 
-import difflib
 import re
-import tomllib
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,14 +14,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
-from checkpoint_agent.errors import ConfigError
 from checkpoint_agent.log import masked
 from server.wire import MAX_BATCH_PASSAGES
 
@@ -48,7 +41,8 @@ def _sound_outline(corners: tuple[Corner, ...] | None) -> tuple[Corner, ...] | N
 
 Outline = Annotated[tuple[Corner, ...], Field(min_length=3), AfterValidator(_sound_outline)]
 
-_BASE = "base_dir"
+BASE_DIR = "base_dir"
+"""Key of the validation context: the folder that relative paths start from."""
 
 
 class Section(BaseModel):
@@ -59,7 +53,7 @@ class Section(BaseModel):
 
 def _beside_file(path: Path, info: ValidationInfo) -> Path:
     """A relative path is meant relative to the configuration file."""
-    base: Path = (info.context or {}).get(_BASE, Path())
+    base: Path = (info.context or {}).get(BASE_DIR, Path())
     return path if path.is_absolute() else base / path
 
 
@@ -332,74 +326,3 @@ class AgentConfig(Section):
         if self.exit_when_done and any(camera.live for camera in self.camera):
             raise ValueError("exit_when_done is for recordings; a live camera is never done")
         return self
-
-
-def load_config(path: Path) -> AgentConfig:
-    """Read and check a configuration file.
-
-    Raises:
-        ConfigError: naming the file, and every key that is wrong with what is expected.
-    """
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    try:
-        tables = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: no valid TOML: {error}") from error
-    try:
-        return AgentConfig.model_validate(tables, context={_BASE: path.resolve().parent})
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        raise ConfigError("\n".join(f"{path}: {_fault(fault)}" for fault in faults)) from None
-
-
-def _fault(fault: ErrorDetails) -> str:
-    """``camera[0].sorce: unknown key; did you mean 'source'?``."""
-    where = key_name(fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(fault["loc"][:-1])
-        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
-        return f"{where}: unknown key; {hint}"
-    if fault["type"] == "missing":
-        return f"{where}: missing"
-    message = fault["msg"].removeprefix("Value error, ")
-    given = fault["input"]
-    if isinstance(given, str | int | float | bool | datetime):
-        return f"{where}: {message}, got {masked(str(given))!r}"
-    return f"{where}: {message}" if where else message
-
-
-def key_name(location: Sequence[str | int]) -> str:
-    """``("camera", 0, "source")`` as it is said to people: ``camera[0].source``."""
-    name = ""
-    for step in location:
-        if isinstance(step, int):
-            name += f"[{step}]"
-        elif not re.match(r"^(function-|tagged-union|literal\[|datetime$|constrained)", step):
-            name += f".{step}" if name else step
-    return name
-
-
-def _known_keys(location: Sequence[str | int]) -> list[str]:
-    """The keys of the table at a place of the configuration."""
-    model: Any = AgentConfig
-    tables: dict[str, Any] = {
-        "server": ServerConfig,
-        "reader": ReaderConfig,
-        "passage": PassageConfig,
-        "outbox": OutboxConfig,
-        "log": LogConfig,
-        "camera": CameraConfig,
-        "lane": LaneConfig,
-    }
-    for step in location:
-        model = tables.get(str(step), model)
-    return list(model.model_fields)
-
-
-def as_utc(at: datetime) -> datetime:
-    """The same instant, written in UTC."""
-    return at.astimezone(UTC)

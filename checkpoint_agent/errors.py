@@ -43,10 +43,19 @@ class OutboxFull(OutboxError):  # noqa: N818 - reads as what happened
 class ServerUnavailable(AgentError):  # noqa: N818 - reads as what happened
     """The server did not take what was sent; everything is kept and sent again."""
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        """``retry_after_s`` is what the server asked for, in seconds, if it asked."""
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, answered: bool = False
+    ) -> None:
+        """Say what happened.
+
+        Args:
+            message: What the log shows.
+            retry_after_s: What the server asked for, in seconds, if it asked.
+            answered: Whether the server is there and failed on this very request.
+        """
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.answered = answered
 
 
 class AccessRefused(ServerUnavailable):

@@ -1,7 +1,7 @@
 """The grammar of Chinese plates: what a plate is, how plates are misread. Standard library only."""
 
 from anpr.plate.confusion import distance, substitution_cost
-from anpr.plate.decode import Decoded, Hypothesis, decode
+from anpr.plate.decode import Decoded, Hypothesis, decode, with_doubt, with_lost_characters
 from anpr.plate.grammar import (
     FORMS,
     Contradiction,
@@ -49,4 +49,6 @@ __all__ = [
     "parse",
     "region_of",
     "substitution_cost",
+    "with_doubt",
+    "with_lost_characters",
 ]

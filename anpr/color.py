@@ -1,0 +1,76 @@
+"""Ground colour of a plate, and whether it is a plate at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from anpr.errors import InferenceError, WeightsError
+from anpr.plate import PlateColor
+from anpr.session import Network
+from anpr.types import Image
+from anpr.weights import ModelFiles
+
+SIZE_PX: Final = (72, 24)
+"""Width and height of the network's input: the whole plate, rows not joined."""
+CLASSES: Final = (
+    PlateColor.BLUE,
+    PlateColor.YELLOW,
+    PlateColor.GREEN,
+    PlateColor.YELLOW_GREEN,
+    PlateColor.WHITE,
+    PlateColor.BLACK,
+    PlateColor.OTHER,
+)
+"""The network's classes in order; one more follows, "not a plate"."""
+_SCALE: Final = ((np.arange(256) / 255 - 0.5) / 0.5).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ColorRead:
+    """What the colour network says of one plate."""
+
+    colors: Mapping[PlateColor, float]
+    """Distribution over the grounds, given that it is a plate."""
+    not_a_plate: float
+    """Probability that the picture shows no plate, [0, 1]."""
+
+
+class ColorNetwork:
+    """The colour network; may be shared between threads."""
+
+    def __init__(self, model: ModelFiles, *, threads: int = 1) -> None:
+        """Load the network.
+
+        Raises:
+            WeightsError: its classes are not those of :data:`CLASSES`.
+        """
+        expected = [*CLASSES, "not_a_plate"]
+        if model.settings.get("classes") != expected:
+            raise WeightsError(
+                f"{model.path('color.onnx')}: classes in the manifest are "
+                f"{model.settings.get('classes')}, expected {expected}"
+            )
+        self._network = Network(model.path("color.onnx"), threads=threads)
+
+    def classify(self, plates: Sequence[Image]) -> list[ColorRead]:
+        """Colours of plates, each ``rectify_whole(image, quad, SIZE_PX)``.
+
+        Raises:
+            InferenceError: the network failed or answered with another shape than agreed.
+        """
+        if not plates:
+            return []
+        batch = _SCALE[np.stack(plates)].transpose(0, 3, 1, 2)
+        (probabilities,) = self._network.run(np.ascontiguousarray(batch)).values()
+        if probabilities.shape != (len(plates), len(CLASSES) + 1):
+            raise InferenceError(f"{self._network.path}: answered {probabilities.shape}")
+        return [_color_read([float(p) for p in row]) for row in probabilities]
+
+
+def _color_read(row: list[float]) -> ColorRead:
+    *grounds, not_a_plate = row
+    total = max(sum(grounds), 1e-9)
+    colors = {c: p / total for c, p in zip(CLASSES, grounds, strict=True)}
+    return ColorRead(colors, min(1.0, not_a_plate))

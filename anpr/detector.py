@@ -1,0 +1,167 @@
+"""Finding plates: image to detections with four corners.
+
+The network is anchor-free. For each cell of a grid it says whether a plate's centre lies there,
+where the plate's corners are from the cell's centre, and whether the plate has two rows. What is
+before and after the network are pure functions.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anpr.errors import InferenceError, WeightsError
+from anpr.rectify import is_convex
+from anpr.session import Network
+from anpr.types import Detection, Image, Point, Quad
+from anpr.weights import ModelFiles
+
+OUTPUTS: Final = ("heat", "quad", "rows")
+"""``(1,1,h,w)`` score, ``(1,8,h,w)`` corners tl, tr, br, bl in cells from the cell's centre,
+``(1,1,h,w)`` probability of two rows."""
+SIZE_MULTIPLE_PX: Final = 32
+_GREY: Final = 0.5
+_LARGEST_SCALE: Final = 2.0
+"""Small pictures are enlarged at most so much: more adds nothing to see."""
+_MOST_PLATES: Final = 64
+_SAME_PLATE_IOU: Final = 0.3
+_SAME_PLATE_COVERED: Final = 0.6
+"""A weaker box that lies so far inside a stronger one is a part of it."""
+_SMALLEST_WIDTH_PX: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """A picture scaled and set into the top left corner of the network's input."""
+
+    batch: NDArray[np.float32]
+    """``(1, 3, H, W)`` BGR in [0, 1], H and W multiples of 32, grey where there is no picture."""
+    scale: tuple[float, float]
+    """Network pixels per picture pixel, along x and along y."""
+
+
+def letterbox(image: Image, side_px: int) -> Letterbox:
+    """Scale a picture so that its longer side is ``side_px`` (or twice its size, if less)."""
+    high, wide = image.shape[:2]
+    scale = min(side_px / max(high, wide), _LARGEST_SCALE)
+    width, height = max(1, round(wide * scale)), max(1, round(high * scale))
+    if (width, height) != (wide, high):
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+    padded = (-(-height // SIZE_MULTIPLE_PX), -(-width // SIZE_MULTIPLE_PX))
+    batch = np.full((1, 3, *(n * SIZE_MULTIPLE_PX for n in padded)), _GREY, np.float32)
+    np.multiply(
+        image.transpose(2, 0, 1), 1 / 255, out=batch[0, :, :height, :width], dtype=np.float32
+    )
+    return Letterbox(batch, (width / wide, height / high))
+
+
+def decode_grid(
+    heat: NDArray[np.float32],
+    quad: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    stride_px: int,
+    threshold: float,
+) -> list[Detection]:
+    """Peaks of one picture's grid as detections in network pixels, best first, not yet thinned.
+
+    Args:
+        heat: ``(h, w)`` score in [0, 1].
+        quad: ``(8, h, w)`` corners in cells from the cell's centre.
+        rows: ``(h, w)`` probability of two rows.
+        stride_px: size of a cell.
+        threshold: least score of a detection.
+    """
+    peaks = (heat >= threshold) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
+    ys, xs = np.nonzero(peaks)
+    order = np.argsort(-heat[ys, xs], kind="stable")[:_MOST_PLATES]
+    found = []
+    for y, x in zip(ys[order].tolist(), xs[order].tolist(), strict=True):
+        offsets = quad[:, y, x].astype(float).reshape(4, 2)
+        corners = (offsets + np.array([x + 0.5, y + 0.5])) * stride_px
+        shape = _as_quad(corners)
+        if shape is not None:
+            two_rows = bool(rows[y, x] >= 0.5)
+            found.append(Detection(shape, min(1.0, float(heat[y, x])), 2 if two_rows else 1))
+    return found
+
+
+def _as_quad(corners: NDArray[np.float64]) -> Quad | None:
+    """The corners as a quad, or None where the network's corners enclose nothing."""
+    if not np.isfinite(corners).all():
+        return None
+    tl, tr, br, bl = (_point(c) for c in corners)
+    quad = Quad(tl, tr, br, bl)
+    return quad if is_convex(quad) and quad.box().width_px >= _SMALLEST_WIDTH_PX else None
+
+
+def _point(corner: NDArray[np.float64]) -> Point:
+    return (float(corner[0]), float(corner[1]))
+
+
+def without_doubles(detections: list[Detection]) -> list[Detection]:
+    """Drop what overlaps a stronger detection (non-maximum suppression on upright boxes).
+
+    ``detections`` are in order of falling score.
+    """
+    kept: list[Detection] = []
+    for candidate in detections:
+        if not any(_same_plate(candidate.quad, other.quad) for other in kept):
+            kept.append(candidate)
+    return kept
+
+
+def _same_plate(weaker: Quad, stronger: Quad) -> bool:
+    a, b = weaker.box(), stronger.box()
+    iou = a.iou(b)
+    inter = iou * (a.area_px2 + b.area_px2) / (1 + iou)
+    return iou > _SAME_PLATE_IOU or inter > _SAME_PLATE_COVERED * min(a.area_px2, b.area_px2)
+
+
+def scaled(detection: Detection, scale: tuple[float, float]) -> Detection:
+    """The detection in the picture's pixels, given network pixels per picture pixel."""
+    sx, sy = scale
+    tl, tr, br, bl = ((x / sx, y / sy) for x, y in detection.quad.as_tuple())
+    return Detection(Quad(tl, tr, br, bl), detection.score, detection.rows)
+
+
+class PlateDetector:
+    """The detection network with its settings from the manifest; may be shared between threads."""
+
+    def __init__(self, model: ModelFiles, *, threads: int = 1) -> None:
+        """Load the network.
+
+        Raises:
+            WeightsError: the network lacks an output or a setting; the message names the file.
+        """
+        self.name = model.name
+        self._network = Network(model.path("detector.onnx"), threads=threads)
+        self._side_px = int(model.number("input_side_px"))
+        self._threshold = model.number("score_threshold")
+        missing = set(OUTPUTS) - set(self._network.output_names)
+        if missing:
+            raise WeightsError(f"{self._network.path}: the network lacks outputs {sorted(missing)}")
+        stride = self._network.metadata.get("stride", "")
+        if not stride.isdigit() or int(stride) != model.number("stride"):
+            raise WeightsError(
+                f"{self._network.path}: stride in the file is {stride!r}, "
+                f"in the manifest {model.number('stride')}"
+            )
+        self._stride_px = int(stride)
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The plates in an image, best first.
+
+        Raises:
+            InferenceError: the network failed or answered with other shapes than agreed.
+        """
+        box = letterbox(image, self._side_px)
+        outputs = self._network.run(box.batch)
+        heat, quad, rows = (outputs[name][0] for name in OUTPUTS)
+        if heat.shape != rows.shape or quad.shape != (8, *heat.shape[1:]):
+            shapes = {name: outputs[name].shape for name in OUTPUTS}
+            raise InferenceError(f"{self._network.path}: unexpected output shapes {shapes}")
+        found = decode_grid(heat[0], quad, rows[0], self._stride_px, self._threshold)
+        return [scaled(d, box.scale) for d in without_doubles(found)]

@@ -1,0 +1,103 @@
+"""The live stream of alerts (server-sent events), resumable: the table is the truth.
+
+A listener holds a number; it is sent every alert whose ``changed_seq`` is higher, in order, each
+with that number as its event id. A browser that reconnects sends the last id it has seen in
+``Last-Event-ID`` and so misses nothing. Nothing is queued in memory: a commit, or the poll that
+finds what other processes have committed, only wakes the listeners, and they read the table.
+
+Events: ``alert`` (one the listener has not seen before) and ``alert-changed`` (signed, closed,
+or seen again). Their data is one line of JSON.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from server.errors import Unavailable
+
+_log = logging.getLogger(__name__)
+
+RECONNECT_MS = 2_000
+"""How long a browser waits before it connects again."""
+
+Fetch = Callable[[int], Awaitable[list["StreamEvent"]]]
+Permitted = Callable[[], Awaitable[bool]]
+Latest = Callable[[], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event: the number a listener resumes from, its name, its data in one line."""
+
+    seq: int
+    name: str
+    data: str
+
+    def encode(self) -> bytes:
+        """The event as it is written to the stream."""
+        return f"id: {self.seq}\nevent: {self.name}\ndata: {self.data}\n\n".encode()
+
+
+class AlertStream:
+    """Wakes the listeners of one process. All of it runs on the event loop but :meth:`wake`."""
+
+    def __init__(self, poll_s: float, keepalive_s: float) -> None:
+        """Set how often other processes' alerts are sought and how often idle streams speak."""
+        self._poll_s = poll_s
+        self._keepalive_s = keepalive_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Say, from any thread, that alerts were committed. Harmless before the start."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wake)
+
+    def stop(self) -> None:
+        """End all streams, from any thread, so that the server can shut down."""
+        self._stopping = True
+        self.wake()
+
+    async def watch(self, latest: Latest) -> None:
+        """Look for new numbers until cancelled; one task per process, not one per listener."""
+        self._loop = asyncio.get_running_loop()
+        seen = -1
+        while not self._stopping:
+            try:
+                number = await latest()
+            except Unavailable:
+                _log.warning("alert stream: the database is away; trying again")
+            else:
+                if number != seen:
+                    seen = number
+                    self._wake()
+            await asyncio.sleep(self._poll_s)
+
+    async def listen(self, after: int, fetch: Fetch, permitted: Permitted) -> AsyncIterator[bytes]:
+        """Give the stream of one listener, until it may no longer listen or the server stops."""
+        yield f"retry: {RECONNECT_MS}\nid: {after}\n\n".encode()
+        while not self._stopping:
+            changed = self._changed
+            try:
+                events = await fetch(after)
+            except Unavailable:
+                return  # the browser reconnects with its last id; meanwhile it shows "lost"
+            for event in events:
+                yield event.encode()
+                after = event.seq
+            if events:
+                continue
+            try:
+                async with asyncio.timeout(self._keepalive_s):
+                    await changed.wait()
+            except TimeoutError:
+                if not await permitted():
+                    return
+                yield b": still here\n\n"
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,174 @@
+"""Who looked up or changed what, when and why.
+
+A record is written in the same transaction as the answer it accounts for: without the record
+there is no answer. Records are append-only (the database refuses updates and deletes) and
+chained: each carries the hash of the one before it, so an edit, a gap or a reordering is found
+by :func:`verify`.
+
+Write the record last in the transaction: its number is locked until the commit, and nobody
+should wait for a search to finish.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.db import next_number
+from server.errors import InvalidRequest, PurposeMissing
+from server.tables import AuditRecord
+
+GENESIS_HASH = "0" * 64
+"""What the first record has for the hash of its predecessor."""
+
+MAX_PURPOSE_LENGTH = 200
+MAX_CASE_NUMBER_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """Why a query is made (查询事由) and for which case (案件编号)."""
+
+    purpose: str
+    case_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditView:
+    """One record as shown."""
+
+    seq: int
+    at: datetime
+    user_name: str
+    action: str
+    purpose: str | None
+    case_number: str | None
+    detail: Mapping[str, Any]
+    address: str
+    hash: str
+
+
+def stated_purpose(purpose: str | None, case_number: str | None, allowed: Sequence[str]) -> Purpose:
+    """Check what a caller gave as the reason of a query.
+
+    Raises:
+        PurposeMissing: one of the two is missing or blank.
+        InvalidRequest: the purpose is not on the list, or a value is too long.
+    """
+    purpose, case_number = (purpose or "").strip(), (case_number or "").strip()
+    if not purpose:
+        raise PurposeMissing("purpose: say why the query is made", field="purpose")
+    if not case_number:
+        raise PurposeMissing("case_number: say for which case", field="case_number")
+    if purpose not in allowed:
+        raise InvalidRequest(f"purpose: one of {', '.join(allowed)}", field="purpose")
+    if len(case_number) > MAX_CASE_NUMBER_LENGTH or not case_number.isprintable():
+        raise InvalidRequest(
+            f"case_number: at most {MAX_CASE_NUMBER_LENGTH} printable characters",
+            field="case_number",
+        )
+    return Purpose(purpose, case_number)
+
+
+def record(  # noqa: PLR0913 - an account of an act has this many parts
+    session: Session,
+    *,
+    now: datetime,
+    user_name: str,
+    address: str,
+    action: str,
+    detail: Mapping[str, Any],
+    purpose: Purpose | None = None,
+) -> int:
+    """Append one record and return its number.
+
+    ``action`` is ``thing.verb`` (``passage.search``, ``watchlist.add``, ``alert.sign`` …);
+    ``detail`` holds strings, whole numbers, booleans, nulls and lists of these only, so that its
+    hash is the same on every engine.
+    """
+    seq = next_number(session, "audit")
+    prev = session.scalar(select(AuditRecord.hash).where(AuditRecord.seq == seq - 1))
+    row = AuditRecord(
+        seq=seq,
+        at=now,
+        user_name=user_name,
+        action=action,
+        purpose=purpose.purpose if purpose else None,
+        case_number=purpose.case_number if purpose else None,
+        detail=dict(detail),
+        address=address,
+        prev_hash=prev or GENESIS_HASH,
+        hash="",
+    )
+    row.hash = _hash(row)
+    session.add(row)
+    session.flush()
+    return seq
+
+
+def recent(
+    session: Session,
+    *,
+    limit: int = 100,
+    before_seq: int | None = None,
+    user_name: str | None = None,
+    case_number: str | None = None,
+) -> tuple[AuditView, ...]:
+    """Give records newest first; ``before_seq`` continues a page."""
+    query = select(AuditRecord).order_by(AuditRecord.seq.desc()).limit(limit)
+    if before_seq is not None:
+        query = query.where(AuditRecord.seq < before_seq)
+    if user_name:
+        query = query.where(AuditRecord.user_name == user_name)
+    if case_number:
+        query = query.where(AuditRecord.case_number == case_number)
+    return tuple(
+        AuditView(
+            seq=row.seq,
+            at=row.at,
+            user_name=row.user_name,
+            action=row.action,
+            purpose=row.purpose,
+            case_number=row.case_number,
+            detail=row.detail,
+            address=row.address,
+            hash=row.hash,
+        )
+        for row in session.scalars(query)
+    )
+
+
+def verify(session: Session) -> Iterator[str]:
+    """Walk the whole chain and say every fault found; nothing said means it is whole."""
+    expected_seq, prev = 1, GENESIS_HASH
+    rows = select(AuditRecord).order_by(AuditRecord.seq).execution_options(yield_per=1000)
+    for row in session.scalars(rows):
+        if row.seq != expected_seq:
+            yield f"record {expected_seq} to {row.seq - 1}: missing"
+        elif row.prev_hash != prev:
+            yield f"record {row.seq}: does not follow record {row.seq - 1}"
+        if row.hash != _hash(row):
+            yield f"record {row.seq}: altered"
+        expected_seq, prev = row.seq + 1, row.hash
+
+
+def _hash(row: AuditRecord) -> str:
+    """SHA-256 over the record's canonical JSON, its predecessor's hash included."""
+    content = {
+        "seq": row.seq,
+        "at": row.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "user_name": row.user_name,
+        "action": row.action,
+        "purpose": row.purpose,
+        "case_number": row.case_number,
+        "detail": row.detail,
+        "address": row.address,
+        "prev_hash": row.prev_hash,
+    }
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The registry of checkpoints and cameras, and how their agents are doing."""

@@ -1,0 +1,34 @@
+"""What one running server process holds, handed to routes as a dependency."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from server.alerts.stream import AlertStream
+from server.clock import Clock
+from server.db import Database
+from server.ingest.evidence_store import EvidenceStore
+from server.settings import Settings
+from server.watchlists.matching import WatchlistCache
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """The parts that requests share; all of them are safe to use from several threads."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    watchlist: WatchlistCache
+    stream: AlertStream
+    evidence: EvidenceStore
+
+
+def context_of(request: Request) -> AppContext:
+    """The context of the application that serves this request."""
+    context: AppContext = request.app.state.context
+    return context
+
+
+Context = Annotated[AppContext, Depends(context_of)]

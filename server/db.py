@@ -1,0 +1,172 @@
+"""The engine and the unit of work.
+
+Every request does its database work inside one ``with database.write() as session:`` (or
+``read()``), written in the route itself: the commit has happened when the block is left, and
+only then is there an answer to give. A commit that fails raises in the route and becomes a 5xx,
+so an agent never deletes a passage that was not stored (docs/decisions, "acknowledged only after
+commit").
+
+SQLite has one writer. Inside this process a lock lets writers in one after the other; towards
+other processes ``BEGIN IMMEDIATE`` takes the write lock at once, so that no transaction that has
+read has to be thrown away later. WAL lets readers go on meanwhile; ``synchronous=FULL`` makes an
+acknowledged commit survive a power cut.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text, update
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from server.errors import SettingsError, Unavailable
+from server.settings import Settings
+from server.tables import Counter
+
+_BEGIN: Final = "kakou_begin"
+
+
+class Database:
+    """One database; hand it to whoever opens transactions.
+
+    Thread safe. ``close()`` when done.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the engine; nothing is connected yet."""
+        self._retry_after_s = settings.ingest.retry_after_s
+        self._busy_timeout_s = settings.database.busy_timeout_ms / 1000
+        self._writer = threading.Lock()
+        self.engine = make_engine(settings)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._readers = self.engine.execution_options(
+            **({} if self.is_sqlite else {"postgresql_readonly": True})
+        )
+        self._writers = self.engine.execution_options(**{_BEGIN: "IMMEDIATE"})
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Give a session that cannot leave anything behind.
+
+        Raises:
+            Unavailable: the database is locked or away.
+        """
+        with self._translated(), Session(self._readers, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Give a session that is committed when the block ends, rolled back when it raises.
+
+        Raises:
+            Unavailable: the database is locked or away; nothing was stored.
+        """
+        with (
+            self._translated(),
+            self._sole_writer(),
+            Session(self._writers, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _sole_writer(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writer.acquire(timeout=self._busy_timeout_s):
+            raise Unavailable("the database is busy", retry_after_s=self._retry_after_s)
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise Unavailable(
+                "the database is locked or away", retry_after_s=self._retry_after_s
+            ) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable(
+                    "the database is away", retry_after_s=self._retry_after_s
+                ) from error
+            raise
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Make the engine that the settings name.
+
+    Raises:
+        SettingsError: the address is not one of SQLite or PostgreSQL.
+    """
+    database = settings.database
+    try:
+        url = make_url(settings.database_url)
+    except Exception as error:
+        raise SettingsError("database.url: not an address of a database") from error
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, pool_size=database.pool_size, max_overflow=40)
+        _prepare_sqlite(engine, database.busy_timeout_ms)
+        return engine
+    if url.get_backend_name() != "postgresql":
+        raise SettingsError(
+            f"database.url: {url.get_backend_name()} is not supported; sqlite or postgresql"
+        )
+    options = (
+        f"-c timezone=UTC -c statement_timeout={database.statement_timeout_ms}"
+        f" -c lock_timeout={database.busy_timeout_ms}"
+    )
+    return create_engine(
+        url,
+        pool_size=database.pool_size,
+        pool_pre_ping=True,
+        connect_args={"options": options, "application_name": "kakou", "connect_timeout": 5},
+    )
+
+
+def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        for pragma in (
+            f"busy_timeout={busy_timeout_ms}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        kind = connection.get_execution_options().get(_BEGIN, "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def next_number(session: Session, name: str) -> int:
+    """Take the next number of a counter and keep its row locked until the transaction ends."""
+    value = session.execute(
+        update(Counter)
+        .where(Counter.name == name)
+        .values(value=Counter.value + 1)
+        .returning(Counter.value)
+    ).scalar_one()
+    return int(value)
+
+
+def ping(session: Session) -> None:
+    """Ask the database for a sign of life."""
+    session.execute(text("SELECT 1"))

@@ -1,0 +1,1 @@
+"""What agents send: pictures, passages, heartbeats are taken in here."""

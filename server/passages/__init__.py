@@ -1,0 +1,1 @@
+"""Passages as they are looked up: search and single view."""

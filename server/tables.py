@@ -1,0 +1,355 @@
+"""The whole schema on one page.
+
+Two engines, one schema: SQLite (a county PC) and PostgreSQL (a city). Times are aware UTC,
+positions WGS-84. No relationship is declared: every join is written where it is needed, so no
+attribute access ever becomes a hidden query.
+
+``counter`` rows give numbers in *commit* order: the row is locked from the moment a number is
+taken until the transaction ends. A plain sequence would not do: number 6 may commit before
+number 5, and a listener that has seen 6 would never ask for 5 again.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware on the way in (anything else is an error), aware UTC on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; SQLite has no zones, so there the UTC reading is stored bare."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = f"an instant needs a zone: {value!r}"
+            raise ValueError(msg)
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+JsonValue = JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+PLATE_TEXT = String(16).with_variant(postgresql.VARCHAR(16, collation="C"), "postgresql")
+"""Plates are compared by code point on both engines, so that ranges and pages agree."""
+
+NAME = String(64)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JsonValue, list[Any]: JsonValue}  # noqa: RUF012 - SQLAlchemy's own declaration form
+
+
+class Counter(Base):
+    """Numbers given in commit order: ``watchlist`` (revision), ``alert``, ``audit``.
+
+    A transaction that takes several takes them in this order, so that none waits for another
+    in a circle.
+    """
+
+    __tablename__ = "counter"
+
+    name: Mapped[str] = mapped_column(NAME, primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Checkpoint(Base):
+    """A place on the road (卡口), watched by one or more cameras."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (
+        CheckConstraint("lat BETWEEN -90 AND 90", name="lat"),
+        CheckConstraint("lon BETWEEN -180 AND 180", name="lon"),
+    )
+
+    id: Mapped[str] = mapped_column(NAME, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    name_en: Mapped[str] = mapped_column(String(100), default="")
+    lat: Mapped[float] = mapped_column(Float, doc="WGS-84, degrees.")
+    lon: Mapped[float] = mapped_column(Float, doc="WGS-84, degrees.")
+    road: Mapped[str] = mapped_column(String(100), default="")
+    direction: Mapped[str] = mapped_column(
+        String(100), default="", doc="As said on the spot: 进城."
+    )
+    created_at: Mapped[datetime]
+
+
+class Camera(Base):
+    """One camera of a checkpoint; the name by which passages refer to it."""
+
+    __tablename__ = "camera"
+
+    id: Mapped[str] = mapped_column(NAME, primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoint.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100), default="")
+    bearing_deg: Mapped[float | None] = mapped_column(
+        Float, doc="Where the lens looks, clockwise from north; null if unknown."
+    )
+    created_at: Mapped[datetime]
+    # the last word of its agent
+    connected: Mapped[bool | None]
+    frames_per_s: Mapped[float | None] = mapped_column(Float)
+    last_frame_at: Mapped[datetime | None]
+    fault: Mapped[str | None] = mapped_column(String(200))
+    reported_at: Mapped[datetime | None]
+
+
+class Agent(Base):
+    """An edge box, and its last heartbeat."""
+
+    __tablename__ = "agent"
+
+    id: Mapped[str] = mapped_column(NAME, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), default="")
+    created_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime | None] = mapped_column(doc="Server time of the last heartbeat.")
+    heartbeat: Mapped[dict[str, Any] | None] = mapped_column(JsonValue, doc="As sent, wire v1.")
+
+
+class AgentToken(Base):
+    """A credential of an agent; only its SHA-256 is kept."""
+
+    __tablename__ = "agent_token"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"), index=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class AgentCamera(Base):
+    """Which cameras an agent may speak for."""
+
+    __tablename__ = "agent_camera"
+
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"), primary_key=True)
+    camera_id: Mapped[str] = mapped_column(ForeignKey("camera.id"), primary_key=True, index=True)
+
+
+class Passage(Base):
+    """One vehicle passing one camera once, as sent, with what the server adds.
+
+    The key is the route index and recognises a repeat at once. ``characters``, ``track``,
+    ``models`` and ``evidence`` are kept as the wire has them.
+    """
+
+    __tablename__ = "passage"
+    __table_args__ = (
+        Index(None, "checkpoint_id", "captured_at"),
+        Index(None, "captured_at", "passage_id"),
+        Index(None, "passage_id"),
+    )
+
+    plate: Mapped[str] = mapped_column(
+        PLATE_TEXT, primary_key=True, doc="Normalised; '' if unread; '?' for an unread place."
+    )
+    captured_at: Mapped[datetime] = mapped_column(primary_key=True)
+    passage_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    camera_id: Mapped[str] = mapped_column(NAME)
+    checkpoint_id: Mapped[str] = mapped_column(NAME)
+    agent_id: Mapped[str] = mapped_column(NAME)
+    plate_state: Mapped[str] = mapped_column(String(16))
+    plate_color: Mapped[str] = mapped_column(String(16))
+    plate_kind: Mapped[str] = mapped_column(String(24))
+    plate_score: Mapped[float] = mapped_column(Float)
+    vehicle_color: Mapped[str] = mapped_column(String(16))
+    direction: Mapped[str] = mapped_column(String(16))
+    lane: Mapped[int | None] = mapped_column(SmallInteger)
+    speed_kmh: Mapped[float | None] = mapped_column(Float)
+    characters: Mapped[list[Any]] = mapped_column(JsonValue)
+    plate_quad_px: Mapped[list[Any] | None] = mapped_column(JsonValue)
+    vehicle_box_px: Mapped[list[Any] | None] = mapped_column(JsonValue)
+    track: Mapped[dict[str, Any]] = mapped_column(JsonValue)
+    evidence: Mapped[list[Any]] = mapped_column(JsonValue)
+    models: Mapped[dict[str, Any]] = mapped_column(JsonValue)
+    clock_synchronised: Mapped[bool | None]
+    clock_offset_ms: Mapped[float | None] = mapped_column(Float)
+    clock_flag: Mapped[str] = mapped_column(String(16), doc="server.ingest.clock.ClockFlag")
+    delivery: Mapped[str] = mapped_column(String(8))
+    received_at: Mapped[datetime]
+
+
+class Evidence(Base):
+    """A picture in the evidence store, named by its content."""
+
+    __tablename__ = "evidence"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(Integer)
+    media_type: Mapped[str] = mapped_column(String(32))
+    width_px: Mapped[int] = mapped_column(Integer)
+    height_px: Mapped[int] = mapped_column(Integer)
+    agent_id: Mapped[str] = mapped_column(NAME)
+    received_at: Mapped[datetime]
+
+
+class WatchlistEntry(Base):
+    """A plate that is looked for (布控). Never deleted; withdrawn with a reason."""
+
+    __tablename__ = "watchlist_entry"
+    __table_args__ = (
+        CheckConstraint("level BETWEEN 1 AND 4", name="level"),
+        CheckConstraint("state IN ('active', 'withdrawn')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plate: Mapped[str] = mapped_column(PLATE_TEXT, index=True)
+    reason: Mapped[str] = mapped_column(String(32))
+    level: Mapped[int] = mapped_column(SmallInteger, doc="1 the gravest … 4.")
+    case_number: Mapped[str] = mapped_column(String(64))
+    note: Mapped[str] = mapped_column(Text, default="")
+    valid_from: Mapped[datetime]
+    valid_to: Mapped[datetime | None] = mapped_column(doc="Exclusive; null = until withdrawn.")
+    state: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(ForeignKey("user_account.name"))
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    withdrawn_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class Alert(Base):
+    """One watched vehicle at one place (预警); further sightings there are appended to it."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        Index(None, "entry_id", "checkpoint_id", "last_seen_at"),
+        Index(None, "state", "id"),
+        CheckConstraint("state IN ('new', 'signed', 'closed')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    changed_seq: Mapped[int] = mapped_column(
+        BigInteger, unique=True, doc="= id when raised; a higher number with every change."
+    )
+    entry_id: Mapped[int] = mapped_column(ForeignKey("watchlist_entry.id"))
+    level: Mapped[int] = mapped_column(SmallInteger)
+    plate: Mapped[str] = mapped_column(PLATE_TEXT)
+    checkpoint_id: Mapped[str] = mapped_column(NAME)
+    camera_id: Mapped[str] = mapped_column(NAME)
+    passage_id: Mapped[UUID] = mapped_column(Uuid, doc="The passage that raised it.")
+    captured_at: Mapped[datetime] = mapped_column(doc="Of that passage.")
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    sightings: Mapped[int] = mapped_column(Integer)
+    raised_at: Mapped[datetime] = mapped_column(doc="Server time.")
+    delivery: Mapped[str] = mapped_column(String(8), doc="backlog: a record that rings no bell.")
+    state: Mapped[str] = mapped_column(String(16))
+    signed_at: Mapped[datetime | None]
+    signed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    badge_number: Mapped[str | None] = mapped_column(String(32))
+    unit: Mapped[str | None] = mapped_column(String(100))
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    outcome: Mapped[str | None] = mapped_column(Text)
+
+
+class AlertSighting(Base):
+    """A passage that belongs to an alert; the first one included."""
+
+    __tablename__ = "alert_sighting"
+
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id"), primary_key=True)
+    passage_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    captured_at: Mapped[datetime]
+    camera_id: Mapped[str] = mapped_column(NAME)
+
+
+class User(Base):
+    """A person who may log in."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        CheckConstraint("role IN ('operator', 'officer', 'administrator')", name="role"),
+    )
+
+    name: Mapped[str] = mapped_column(NAME, primary_key=True)
+    display_name: Mapped[str] = mapped_column(String(100), default="")
+    badge_number: Mapped[str] = mapped_column(String(32), default="")
+    unit: Mapped[str] = mapped_column(String(100), default="")
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(200), doc="argon2id, encoded form.")
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class LoginSession(Base):
+    """A logged-in browser or script; only the SHA-256 of its token is kept."""
+
+    __tablename__ = "login_session"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("user_account.name"), index=True)
+    csrf_token: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class LoginFailure(Base):
+    """A failed log-in, for throttling."""
+
+    __tablename__ = "login_failure"
+    __table_args__ = (Index(None, "user_name", "address", "at"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    user_name: Mapped[str] = mapped_column(NAME)
+    address: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+class AuditRecord(Base):
+    """Who did or looked up what, when and why. Append-only and chained by hash."""
+
+    __tablename__ = "audit_log"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(index=True)
+    user_name: Mapped[str] = mapped_column(NAME, index=True)
+    action: Mapped[str] = mapped_column(String(40))
+    purpose: Mapped[str | None] = mapped_column(String(200))
+    case_number: Mapped[str | None] = mapped_column(String(64), index=True)
+    detail: Mapped[dict[str, Any]] = mapped_column(JsonValue)
+    address: Mapped[str] = mapped_column(String(64), default="")
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64), unique=True)

@@ -1,0 +1,1 @@
+"""Routes (轨迹) built from passages."""

@@ -6,7 +6,8 @@ commit order (the stream relies on it), two cameras of one checkpoint never rais
 one vehicle, and two operators never both sign.
 """
 
-from collections.abc import Sequence
+from collections import Counter as Counted
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -81,6 +82,8 @@ class AlertCounts:
     """How many alerts stand where; ``overdue`` are new ones older than the limit asked for."""
 
     new: int
+    new_by_level: Mapping[int, int]
+    """For each of the levels 1 to 4."""
     signed: int
     closed: int
     overdue: int
@@ -192,8 +195,10 @@ def list_alerts(
 
 def count_alerts(session: Session, now: datetime, overdue_s: float = 120.0) -> AlertCounts:
     """Count alerts by state; overdue are live ones unsigned for longer than ``overdue_s``."""
-    rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
-    by_state: dict[str, int] = dict(tuple(row) for row in rows)
+    rows = session.execute(
+        select(Alert.state, func.count().label("alerts")).group_by(Alert.state)
+    ).all()
+    by_state = {row.state: row.alerts for row in rows}
     overdue = session.scalar(
         select(func.count())
         .select_from(Alert)
@@ -204,9 +209,10 @@ def count_alerts(session: Session, now: datetime, overdue_s: float = 120.0) -> A
         )
     )
     return AlertCounts(
-        new=by_state.get("new", 0),
-        signed=by_state.get("signed", 0),
-        closed=by_state.get("closed", 0),
+        new=by_state["new"],
+        new_by_level=new_by_level,
+        signed=by_state["signed"],
+        closed=by_state["closed"],
         overdue=overdue or 0,
     )
 

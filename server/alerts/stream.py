@@ -6,7 +6,8 @@ with that number as its event id. A browser that reconnects sends the last id it
 finds what other processes have committed, only wakes the listeners, and they read the table.
 
 Events: ``alert`` (one the listener has not seen before) and ``alert-changed`` (signed, closed,
-or seen again). Their data is one line of JSON.
+or seen again). Their data is one line of JSON. ``still-here`` comes while nothing happens: an
+event and not a comment, because a page must be able to tell a quiet line from a dead one.
 """
 
 import asyncio
@@ -96,7 +97,7 @@ class AlertStream:
             except TimeoutError:
                 if not await permitted():
                     return
-                yield b": still here\n\n"
+                yield b"event: still-here\ndata: {}\n\n"
 
     def _wake(self) -> None:
         self._changed.set()

@@ -5,11 +5,38 @@ import { fit, openMap, readData, reportDrawn } from "./map.js";
 
 const LEG_COLOR = ["match", ["get", "flag"], "impossible", "#ff5c5c", "fast", "#ffb020", "#4c9aff"];
 
+/**
+ * What the map draws of a route: one mark per checkpoint, bearing the numbers of all stops there
+ * (a vehicle may come past twice), and a key on each feature.
+ * @param {Collection} route @param {string} lang @returns {Collection}
+ */
+function forMap(route, lang) {
+  /** @type {Map<string, any>} */
+  const marks = new Map();
+  const legs = [];
+  for (const feature of route.features) {
+    const { properties } = feature;
+    if (properties.kind === "leg") {
+      legs.push({ ...feature, properties: { ...properties, key: `${properties.from_number}-${properties.to_number}` } });
+      continue;
+    }
+    const key = properties.checkpoint_id;
+    const mark = marks.get(key);
+    if (mark) {
+      mark.properties.label += `·${properties.number}`;
+    } else {
+      const name = (lang === "en" && properties.name_en) || properties.name;
+      marks.set(key, { ...feature, properties: { kind: "stop", key, name, label: String(properties.number) } });
+    }
+  }
+  return { type: "FeatureCollection", features: [...legs, ...marks.values()] };
+}
+
 /** @param {any} map @param {Collection} route */
 function drawRoute(map, route) {
   map.addSource("route", { type: "geojson", data: route });
-  const isLeg = ["==", ["get", "part"], "leg"];
-  const isPoint = ["==", ["get", "part"], "point"];
+  const isLeg = ["==", ["get", "kind"], "leg"];
+  const isPoint = ["==", ["get", "kind"], "stop"];
   map.addLayer({
     id: "leg-casing", type: "line", source: "route", filter: isLeg,
     layout: { "line-cap": "round" },
@@ -65,12 +92,12 @@ function tie(map, route) {
   const numbers = (feature) => String(feature.properties.label).split("·");
   /** @param {any} feature @param {boolean} move */
   const choose = (feature, move) => {
-    map.setFilter("point-chosen", ["all", ["==", ["get", "part"], "point"], ["==", ["get", "key"], feature.properties.key]]);
+    map.setFilter("point-chosen", ["all", ["==", ["get", "kind"], "stop"], ["==", ["get", "key"], feature.properties.key]]);
     for (const row of rows) row.classList.toggle("chosen", numbers(feature).includes(row.dataset.point ?? ""));
     if (move) map.easeTo({ center: feature.geometry.coordinates, duration: 300 });
   };
   for (const row of rows) {
-    const feature = route.features.find((one) => one.properties.part === "point" && numbers(one).includes(row.dataset.point ?? ""));
+    const feature = route.features.find((one) => one.properties.kind === "stop" && numbers(one).includes(row.dataset.point ?? ""));
     if (!feature) continue;
     row.addEventListener("click", () => choose(feature, true));
     row.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target === row) choose(feature, true); });
@@ -89,11 +116,12 @@ let drawnIn = null;
 
 async function show() {
   const element = document.getElementById("map");
-  const route = readData("route-data");
-  if (!element || !route || element === drawnIn) return;
+  const answer = readData("route-data");
+  if (!element || !answer || element === drawnIn) return;
   drawnIn = element;
   const map = await openMap(element);
   if (!map) return;
+  const route = forMap(answer, element.dataset.lang ?? "zh");
   drawRoute(map, route);
   reportDrawn(map, ["point", "leg"]);
   fit(map, route);

@@ -4,8 +4,6 @@ import { clockFormat } from "./frame.js";
 import { Bell } from "./sound.js";
 
 const RECONNECT_MS = 2000;
-/** The server says something at least every 10 s; two missed words and the line is dead. */
-const SILENCE_MS = 25000;
 /** A click this soon after the cards moved may have been meant for another card. */
 const SHIFT_GUARD_MS = 500;
 const FRESH_MS = 6000;
@@ -18,6 +16,8 @@ const connection = /** @type {HTMLElement} */ (document.getElementById("connecti
 const bell = new Bell(/** @type {HTMLElement} */ (document.getElementById("sound")));
 const format = clockFormat(wall.dataset.timeZone ?? "UTC");
 const title = document.title;
+/** The server speaks at least this often; longer silence and the line is dead. */
+const SILENCE_MS = Number(wall.dataset.silenceMs ?? 40000);
 
 let lastId = Number(wall.dataset.after ?? 0);
 let lastWordAt = Date.now();
@@ -46,20 +46,19 @@ function connect() {
     // the browser gives up for good on an HTTP error; the wall never does
     if (source?.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_MS);
   };
-  source.addEventListener("ping", alive);
-  source.addEventListener("alert", (event) => {
-    alive();
-    take(/** @type {MessageEvent} */ (event));
-  });
+  source.addEventListener("still-here", alive);
+  source.addEventListener("alert", (event) => take(/** @type {MessageEvent} */ (event), true));
+  source.addEventListener("alert-changed", (event) => take(/** @type {MessageEvent} */ (event), false));
 }
 
-/** @param {MessageEvent} event */
-function take(event) {
+/** @param {MessageEvent} event @param {boolean} raised */
+function take(event, raised) {
+  alive();
   lastId = Math.max(lastId, Number(event.lastEventId) || 0);
   const alert = JSON.parse(event.data);
-  if (alert.state === "new" && alert.change === "raised") {
+  if (raised && alert.rings) {
     fresh.set(String(alert.id), Date.now() + FRESH_MS);
-    if (alert.delivery !== "backlog") bell.ring(alert.level);
+    bell.ring(alert.level);
   }
   refresh();
 }

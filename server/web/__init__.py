@@ -1,0 +1,1 @@
+"""The command centre's pages: server-rendered HTML over the same services as the API."""

@@ -70,6 +70,9 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
 
     At most ``width`` of them; "" is one if it is probable. The probabilities add up to at most 1.
     """
+    settled = _only_hypothesis(lattice)
+    if settled is not None:
+        return [settled]
     # prefix -> (probability of ending in a blank, of ending in its last character)
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
     for row in lattice.probabilities:
@@ -92,6 +95,17 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
             grown = {prefix: grown[prefix] for prefix in kept}
         beams = grown
     return _as_texts(beams, lattice.alphabet)
+
+
+def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
+    """The text of a lattice that considers nothing else; most plates in good light are such."""
+    p = lattice.probabilities
+    peaks = p.max(axis=1)
+    if np.count_nonzero(p >= _CONSIDERED_FROM) > len(p) or peaks.min() < 1 - 2 * _CONSIDERED_FROM:
+        return None
+    classes, _ = _collapsed(lattice)
+    text = "".join(lattice.alphabet[c] for c in classes)
+    return Hypothesis(text, min(1.0, float(peaks.astype(np.float64).prod())))
 
 
 def _options(row: NDArray[np.float32]) -> list[tuple[int, float]]:

@@ -13,6 +13,8 @@ never bent into a Chinese one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from anpr.plate.grammar import (
@@ -94,11 +96,12 @@ def decode(hypotheses: Sequence[Hypothesis], colors: Mapping[PlateColor, float])
     """
     ground = _doubted(colors)
     found = _by_text(hypotheses, ground)
-    if not found:
+    nothing = sum(h.probability for h in hypotheses if not normalise(h.text))
+    if nothing >= max((weight for weight, _ in found.values()), default=0.0):
         color = max(ground, key=lambda c: ground[c])
         return Decoded(parse("", color), 0.0, (), "", ())
     missing = max(0.0, 1.0 - sum(h.probability for h in hypotheses)) * _MISSING
-    total = sum(weight for weight, _ in found.values()) + missing
+    total = sum(weight for weight, _ in found.values()) + nothing + missing
     text = max(found, key=lambda t: (found[t][0], t))
     weight, source = found[text]
     color = max(ground, key=lambda c: ground[c] * plausibility(text, c))
@@ -151,13 +154,23 @@ def _doubted(colors: Mapping[PlateColor, float]) -> dict[PlateColor, float]:
 
 def plausibility(text: str, color: PlateColor) -> float:
     """How much a text of this look on this ground is worth, in (0, 1]; 1 for a legal plate."""
-    number = parse(text, color)
+    return _worth(text)[color]
+
+
+@lru_cache(maxsize=4096)
+def _worth(text: str) -> Mapping[PlateColor, float]:
+    """:func:`plausibility` on every ground; a vehicle shows the same texts for many frames."""
+    return MappingProxyType({color: _worth_of(parse(text, color)) for color in PlateColor})
+
+
+def _worth_of(number: PlateNumber) -> float:
+    text = number.text
     if number.form is not None:
         if number.contradictions:
             return _CONTRADICTED
         return _RARE if number.form.name in _RARE_FORMS else 1.0
     if not any(is_chinese_character(char) for char in text):
-        return _FOREIGN_ON.get(color, _FOREIGN_ELSEWHERE)
+        return _FOREIGN_ON.get(number.color, _FOREIGN_ELSEWHERE)
     if text[0] in RETIRED and text[1:].isalnum() and text[1:].isascii():
         return _RETIRED
     return _ILLEGAL
@@ -178,15 +191,13 @@ def with_lost_characters(
     if len(positions) != len(decoded.source) or any(p is None for p in decoded.places):
         return decoded
     at = [positions[p] for p in decoded.places if p is not None]
-    green = colors.get(PlateColor.GREEN, 0.0) + colors.get(PlateColor.YELLOW_GREEN, 0.0)
-    if (
-        Contradiction.GREEN_LOST_A_CHARACTER in decoded.number.contradictions
-        and green >= _SURELY_GREEN
-    ):
+    form = decoded.number.form
+    if form is not None and form.name == "standard" and _is_green(colors):
         misfits = [_misfit(at, _NEW_ENERGY[:k] + _NEW_ENERGY[k + 1 :]) for k in range(8)]
         k = min(range(8), key=lambda i: misfits[i])
         if misfits[k] <= min(_LAYOUT_TOLERANCE, _misfit(at, _STANDARD)):
-            return _inserted(decoded, k)
+            greens = (PlateColor.GREEN, PlateColor.YELLOW_GREEN)
+            return _inserted(decoded, k, max(greens, key=lambda c: colors.get(c, 0.0)))
     if (
         len(text) == len(_STANDARD) - 1
         and text[0] in AUTHORITY
@@ -194,8 +205,13 @@ def with_lost_characters(
         and decoded.number.color in {PlateColor.BLUE, PlateColor.YELLOW}
         and _misfit(at, _STANDARD[1:]) <= _LAYOUT_TOLERANCE
     ):
-        return _inserted(decoded, 0)
+        return _inserted(decoded, 0, decoded.number.color)
     return decoded
+
+
+def _is_green(colors: Mapping[PlateColor, float]) -> bool:
+    green = colors.get(PlateColor.GREEN, 0.0) + colors.get(PlateColor.YELLOW_GREEN, 0.0)
+    return green >= _SURELY_GREEN
 
 
 def _misfit(at: Sequence[float], layout: Sequence[float]) -> float:
@@ -204,11 +220,11 @@ def _misfit(at: Sequence[float], layout: Sequence[float]) -> float:
     return float((sum((a - b) ** 2 for a, b in zip(at, layout, strict=True)) / len(at)) ** 0.5)
 
 
-def _inserted(decoded: Decoded, k: int) -> Decoded:
+def _inserted(decoded: Decoded, k: int, color: PlateColor) -> Decoded:
     text, scores, places = decoded.number.text, decoded.scores, decoded.places
     return replace(
         decoded,
-        number=parse(text[:k] + UNREAD + text[k:], decoded.number.color),
+        number=parse(text[:k] + UNREAD + text[k:], color),
         scores=(*scores[:k], 0.0, *scores[k:]),
         places=(*places[:k], None, *places[k:]),
     )

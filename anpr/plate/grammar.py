@@ -154,7 +154,7 @@ def parse(text: str, color: PlateColor = PlateColor.UNKNOWN) -> PlateNumber:
     grounds stays of unknown kind. A text without any Han character that is no Chinese form is
     ``FOREIGN``; one of the retired series is ``UNKNOWN``, never somebody's province.
     """
-    fitting = [form for form in FORMS if form.matches(text)]
+    fitting = [form for form in forms_of_length(len(text)) if form.matches(text)]
     form = next((f for f in fitting if color in f.kinds), None)
     if form is not None:
         return PlateNumber(text, form.kinds[color], color, form, ())

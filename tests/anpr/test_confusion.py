@@ -1,0 +1,49 @@
+"""Laws of the distance between plates."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anpr.plate import PROVINCES, SERIAL, distance, substitution_cost
+
+characters = st.sampled_from(PROVINCES + SERIAL + "OI?挂学警")
+plates = st.text(alphabet=PROVINCES + SERIAL + "?", max_size=9)
+
+
+@given(characters, characters)
+def test_costs_are_symmetric_bounded_and_zero_for_the_same(a, b):
+    assert substitution_cost(a, b) == substitution_cost(b, a)
+    assert 0 <= substitution_cost(a, b) <= 1
+    assert substitution_cost(a, a) == 0
+
+
+@given(plates, plates)
+def test_distance_is_symmetric_and_zero_only_between_alike_plates(a, b):
+    assert distance(a, b) == pytest.approx(distance(b, a))
+    assert distance(a, a) == 0
+    assert distance(a, b) >= abs(len(a) - len(b))
+
+
+@given(plates, st.integers(0, 8), characters)
+def test_one_changed_character_costs_at_most_its_substitution(plate, place, char):
+    if not plate:
+        return
+    place %= len(plate)
+    changed = plate[:place] + char + plate[place + 1 :]
+    assert distance(plate, changed) <= substitution_cost(plate[place], char) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "least", "most"),
+    [
+        ("鲁H12345", "鲁HI2345", 0, 0),
+        ("鲁H10345", "鲁H1D345", 0.1, 0.3),
+        ("鲁B88888", "鲁8BBB88", 0.5, 1.0),
+        ("苏A12345", "鄂A12345", 0.3, 0.5),
+        ("鲁H12345", "鲁HD12345", 1, 1),
+        ("鲁H12345", "京K67890", 4, 7),
+        ("鲁H1?345", "鲁H12345", 0.1, 0.3),
+    ],
+)
+def test_distances_follow_how_alike_plates_look(a, b, least, most):
+    assert least <= distance(a, b) <= most

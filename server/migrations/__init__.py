@@ -1,0 +1,1 @@
+"""Alembic environment; called by server.schema."""

@@ -1,0 +1,81 @@
+"""Where the schema of a database stands, and bringing it up to date (Alembic, `migrations/`).
+
+Migrations run on live systems: on PostgreSQL a step that cannot get its lock
+gives up instead of holding up the passages behind it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+from server.errors import SchemaError
+
+LOCK_TIMEOUT_MS = 5_000
+STATEMENT_TIMEOUT_MS = 15 * 60_000
+_ADVISORY_KEY = 7_135_406_518
+"""Any number that no other program uses on the same database."""
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the database to the newest revision; doing so again is harmless."""
+    config = _config()
+    with engine.connect() as connection, _alone(connection):
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def newest() -> str:
+    """The revision that this version of the server needs."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:  # pragma: no cover - would be a broken installation
+        raise SchemaError("no migrations are installed")
+    return head
+
+
+def current(engine: Engine) -> str | None:
+    """The revision that the database has; None for an empty one."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_newest(engine: Engine) -> None:
+    """Refuse to work on a schema that is not ours.
+
+    Raises:
+        SchemaError: the database is older or newer than this version.
+    """
+    have, need = current(engine), newest()
+    if have != need:
+        raise SchemaError(
+            f"the database is at revision {have or 'none'}, this version needs {need}: "
+            "run `python -m server migrate`"
+        )
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Let one migration of a PostgreSQL database run at a time; SQLite does so by itself."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+        connection.commit()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config

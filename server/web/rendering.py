@@ -68,6 +68,11 @@ def render(  # noqa: PLR0913 - a page is these parts
     return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
 
 
+def wants_fragment(request: Request) -> bool:
+    """Whether htmx asks for a part of a page, rather than the browser for a whole one."""
+    return request.headers.get("HX-Request") == "true"
+
+
 def language_of(request: Request) -> str:
     """The language that this browser has chosen, else the first."""
     chosen = request.cookies.get(LANGUAGE_COOKIE, "")

@@ -1,0 +1,77 @@
+"""What people type into forms, as values; and errors about it, in their language."""
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+
+from server.errors import (
+    Conflict,
+    CsrfFailed,
+    InvalidRequest,
+    PurposeMissing,
+    RequestError,
+    TooManyAttempts,
+    Unavailable,
+)
+from server.web.rendering import language_of
+from server.web.texts import load_texts
+
+_LABELS = {
+    "plate": "table.plate",
+    "since": "query.from",
+    "from": "query.from",
+    "until": "query.to",
+    "to": "query.to",
+    "purpose": "search.purpose",
+    "case_number": "search.case_number",
+    "reason": "watchlist.reason",
+    "level": "watchlist.level",
+    "valid_to": "watchlist.valid_to",
+    "badge_number": "alert.badge",
+    "unit": "alert.unit",
+    "outcome": "alert.outcome",
+}
+
+
+def local_instant(text: str, zone: ZoneInfo, field: str) -> datetime | None:
+    """What a ``datetime-local`` field holds, read in the zone of the pages; None if empty.
+
+    Raises:
+        InvalidRequest: it is not a time.
+    """
+    if not text.strip():
+        return None
+    try:
+        return datetime.fromisoformat(text.strip()).replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(f"{field}: not a time: {text[:40]!r}", field=field) from None
+
+
+def local_path(text: str) -> str:
+    """A path on this server to go back to; anything that could lead elsewhere becomes ``/``."""
+    parts = urlsplit(text)
+    if parts.scheme or parts.netloc or not text.startswith("/") or text.startswith(("//", "/\\")):
+        return "/"
+    return text if text.isprintable() and "\\" not in text else "/"
+
+
+def said(request: Request, error: RequestError) -> str:
+    """An error in the reader's language, naming the field as the form does."""
+    t = load_texts(language_of(request))
+    match error:
+        case PurposeMissing():
+            return t("error.purpose_missing")
+        case CsrfFailed():
+            return t("error.csrf_failed")
+        case TooManyAttempts():
+            return t("login.throttled")
+        case Unavailable():
+            return t("error.s503")
+        case InvalidRequest() | Conflict() if error.field:
+            _, _, detail = error.detail.partition(": ")
+            label = t(_LABELS[error.field]) if error.field in _LABELS else error.field
+            return t("error.invalid", field=label, detail=detail or error.detail)
+        case _:
+            return error.detail

@@ -1,0 +1,270 @@
+"""Passages as they come (过车), one passage, and the search for a plate with its route (车辆查询)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from server import audit
+from server.auth.accounts import Account
+from server.auth.guards import ClientAddress, Operator
+from server.checkpoints.service import places
+from server.context import AppContext, Context
+from server.errors import InvalidRequest, PurposeMissing
+from server.passages.search import (
+    ANY_ONE,
+    ANY_RUN,
+    PassageQuery,
+    get_passage,
+    normal_pattern,
+    search_passages,
+)
+from server.passages.view import PassageView
+from server.trajectories.service import geojson, trajectory_of
+from server.web.forms import local_instant, said
+from server.web.rendering import render, wants_fragment, zone_of
+
+router = APIRouter(include_in_schema=False)
+
+TILES = 48
+"""Passages on one page of the thumbnail wall."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlateGroup:
+    """The passages of one plate among those that a pattern found."""
+
+    plate: str
+    color: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every character was read, so that it has a route."""
+        return bool(self.plate) and ANY_ONE not in self.plate
+
+
+@router.get("/passages")
+@router.get("/passages/tiles")
+def passages(  # noqa: PLR0913, PLR0917 - the form's fields
+    request: Request,
+    context: Context,
+    account: Operator,
+    checkpoint: str = "",
+    since: Annotated[str, Query(alias="from")] = "",
+    until: Annotated[str, Query(alias="to")] = "",
+    cursor: str = "",
+) -> Response:
+    """The newest passages as thumbnails."""
+    errors: dict[str, str] = {}
+    found: Sequence[PassageView] = ()
+    older = ""
+    now = context.clock()
+    with context.database.read() as session:
+        place_of = places(session)
+        try:
+            query = browse_query(
+                PassageQuery(
+                    since=local_instant(since, zone_of(request), "from"),
+                    until=local_instant(until, zone_of(request), "to"),
+                    checkpoint_ids=(checkpoint,) if checkpoint else (),
+                    limit=TILES,
+                    cursor=cursor or None,
+                ),
+                context.settings.search,
+                now,
+            )
+            page = search_passages(session, query)
+        except InvalidRequest as error:
+            errors[error.field or "query"] = said(request, error)
+        else:
+            found = page.passages
+            if page.next_cursor:
+                older = urlencode(
+                    {
+                        "checkpoint": checkpoint,
+                        "from": since,
+                        "to": until,
+                        "cursor": page.next_cursor,
+                    }
+                )
+    return render(
+        request,
+        "_tiles.html" if wants_fragment(request) else "passages.html",
+        page="passages",
+        account=account,
+        passages=found,
+        older=older,
+        errors=errors,
+        checkpoints=sorted(place_of.values(), key=lambda place: place.id),
+        query={"checkpoint": checkpoint, "from": since, "to": until},
+        browse_hours=f"{context.settings.search.browse_hours:g}",
+    )
+
+
+@router.get("/passages/{passage_id}")
+def passage(
+    request: Request, context: Context, account: Operator, address: ClientAddress, passage_id: UUID
+) -> Response:
+    """One passage, with everything that is known of it; looking is recorded."""
+    with context.database.write() as session:
+        view = get_passage(session, passage_id)
+        audit.record(
+            session,
+            now=context.clock(),
+            user_name=account.name,
+            address=address,
+            action="passage.view",
+            detail={"passage": str(passage_id), "plate": view.plate},
+        )
+    return render(
+        request, "passage.html", page="passages", account=account, p=view, raw=_raw(view)
+    )
+
+
+@router.get("/search")
+def show_search(
+    request: Request, context: Context, account: Operator, plate: str = ""
+) -> Response:
+    """The empty form; nothing is looked up before a purpose is given."""
+    query = {"plate": plate, "from": "", "to": "", "purpose": "", "case_number": ""}
+    return _answer(request, context, account, query, {"asked": False})
+
+
+@router.post("/search")
+def search(  # noqa: PLR0913, PLR0917 - the form's fields
+    request: Request,
+    context: Context,
+    account: Operator,
+    address: ClientAddress,
+    plate: Annotated[str, Form()] = "",
+    since: Annotated[str, Form(alias="from")] = "",
+    until: Annotated[str, Form(alias="to")] = "",
+    purpose: Annotated[str, Form()] = "",
+    case_number: Annotated[str, Form()] = "",
+) -> Response:
+    """Look a plate up. A form is posted so that no plate stands in an address or a proxy's log."""
+    query = {
+        "plate": plate,
+        "from": since,
+        "to": until,
+        "purpose": purpose,
+        "case_number": case_number,
+    }
+    try:
+        stated = audit.stated_purpose(purpose, case_number, context.settings.search.purposes)
+        wanted = PassageQuery(
+            plate=normal_pattern(plate),
+            since=local_instant(since, zone_of(request), "from"),
+            until=local_instant(until, zone_of(request), "to"),
+            limit=context.settings.search.max_page,
+        )
+        with context.database.write() as session:
+            values = _look_up(session, context, wanted)
+            audit.record(
+                session,
+                now=context.clock(),
+                user_name=account.name,
+                address=address,
+                action="passage.search",
+                purpose=stated,
+                detail={
+                    "plate": wanted.plate,
+                    "since": wanted.since.isoformat() if wanted.since else None,
+                    "until": wanted.until.isoformat() if wanted.until else None,
+                    "found": values["found"],
+                },
+            )
+    except (InvalidRequest, PurposeMissing) as error:
+        errors = {error.field or "query": said(request, error)}
+        return _answer(request, context, account, query, {"asked": False}, errors)
+    return _answer(request, context, account, query, values)
+
+
+def _look_up(session: Session, context: AppContext, wanted: PassageQuery) -> dict[str, Any]:
+    """What the answer shows: the plates found and, if it is one whole plate, its route."""
+    pattern = wanted.plate or ""
+    page = search_passages(session, wanted)
+    groups = group_by_plate(page.passages)
+    values: dict[str, Any] = {
+        "asked": True,
+        "groups": groups,
+        "passages": page.passages,
+        "found": len(page.passages),
+        "truncated": page.next_cursor is not None,
+        "route": None,
+    }
+    whole = ANY_ONE not in pattern and ANY_RUN not in pattern
+    if len(groups) == 1 and groups[0].is_whole and (whole or not values["truncated"]):
+        route = trajectory_of(
+            session,
+            groups[0].plate,
+            since=wanted.since,
+            until=wanted.until,
+            settings=context.settings.trajectory,
+        )
+        values |= {
+            "route": route,
+            "route_geojson": geojson(route),
+            "route_duration_s": (
+                route.stops[-1].last_seen_at - route.stops[0].first_seen_at
+            ).total_seconds()
+            if route.stops
+            else 0.0,
+            "found": sum(stop.passages for stop in route.stops),
+            "truncated": route.truncated,
+        }
+    return values
+
+
+def group_by_plate(passages: Sequence[PassageView]) -> tuple[PlateGroup, ...]:
+    """Group passages (newest first) by plate; the plate seen last comes first.
+
+    The colour is that of the best-read passage of the plate.
+    """
+    by_plate: dict[str, list[PassageView]] = {}
+    for one in passages:
+        by_plate.setdefault(one.plate, []).append(one)
+    return tuple(
+        PlateGroup(
+            plate,
+            max(group, key=lambda p: p.plate_score).plate_color,
+            len(group),
+            group[-1].captured_at,
+            group[0].captured_at,
+        )
+        for plate, group in by_plate.items()
+    )
+
+
+def _answer(  # noqa: PLR0913, PLR0917 - the parts of the page
+    request: Request,
+    context: AppContext,
+    account: Account,
+    query: dict[str, str],
+    values: dict[str, Any],
+    errors: dict[str, str] | None = None,
+) -> Response:
+    return render(
+        request,
+        "search.html",
+        page="search",
+        account=account,
+        query=query,
+        errors=errors or {},
+        purposes=context.settings.search.purposes,
+        **values,
+    )
+
+
+def _raw(view: PassageView) -> str:
+    return json.dumps(asdict(view), ensure_ascii=False, indent=2, default=str)

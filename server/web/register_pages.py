@@ -1,0 +1,276 @@
+"""Watchlist (布控), checkpoints (卡口) with the map's roads, and the audit log (审计)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from anpr.plate import PlateColor, parse
+from server import audit
+from server.auth.accounts import Account, Role
+from server.auth.guards import Administrator, ClientAddress, Officer, Operator
+from server.checkpoints.service import (
+    AgentView,
+    CameraView,
+    CheckpointPlace,
+    CheckpointView,
+    list_agents,
+    list_checkpoints,
+)
+from server.context import AppContext, Context
+from server.errors import Conflict, InvalidRequest, NotFound
+from server.watchlists.service import (
+    NewEntry,
+    add_entry,
+    current_revision,
+    list_entries,
+    withdraw_entry,
+)
+from server.web.forms import local_instant, said
+from server.web.rendering import language_of, render, zone_of
+
+router = APIRouter(include_in_schema=False)
+
+AGENT_LATE_AFTER = timedelta(seconds=90)
+"""An agent that has been silent for longer is shown as without heartbeat."""
+AUDIT_PAGE = 100
+
+_EMPTY_ENTRY = {
+    "plate": "",
+    "reason": "",
+    "level": "2",
+    "case_number": "",
+    "valid_to": "",
+    "note": "",
+}
+
+
+# ---- watchlist
+
+
+@router.get("/watchlist")
+def watchlist(request: Request, context: Context, account: Operator) -> Response:
+    """All entries, newest first."""
+    return _watchlist(request, context, account)
+
+
+@router.post("/watchlist")
+def add(  # noqa: PLR0913, PLR0917 - the form's fields
+    request: Request,
+    context: Context,
+    account: Officer,
+    address: ClientAddress,
+    plate: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+    level: Annotated[str, Form()] = "",
+    case_number: Annotated[str, Form()] = "",
+    valid_to: Annotated[str, Form()] = "",
+    note: Annotated[str, Form()] = "",
+) -> Response:
+    """Put a plate on the watchlist."""
+    form = {
+        "plate": plate,
+        "reason": reason,
+        "level": level,
+        "case_number": case_number,
+        "valid_to": valid_to,
+        "note": note,
+    }
+    try:
+        entry = NewEntry(
+            plate=plate,
+            reason=reason,
+            level=int(level) if level.isdecimal() else 0,
+            case_number=case_number,
+            valid_to=local_instant(valid_to, zone_of(request), "valid_to"),
+            note=note,
+        )
+        with context.database.write() as session:
+            added = add_entry(
+                session,
+                entry,
+                account=account,
+                address=address,
+                now=context.clock(),
+                settings=context.settings.watchlist,
+            )
+    except (InvalidRequest, Conflict) as error:
+        errors = {error.field or "plate": said(request, error)}
+        return _watchlist(request, context, account, form, errors, status=error.status)
+    return RedirectResponse(f"/watchlist#entry-{added.id}", status_code=303)
+
+
+@router.post("/watchlist/{entry_id}/withdraw")
+def withdraw(  # noqa: PLR0913, PLR0917 - the form's fields
+    request: Request,
+    context: Context,
+    account: Officer,
+    address: ClientAddress,
+    entry_id: int,
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Take an entry off the watchlist (撤控)."""
+    try:
+        with context.database.write() as session:
+            withdraw_entry(
+                session,
+                entry_id,
+                reason=reason,
+                account=account,
+                address=address,
+                now=context.clock(),
+            )
+    except (InvalidRequest, Conflict) as error:
+        errors = {"withdraw": said(request, error)}
+        return _watchlist(request, context, account, None, errors, status=error.status)
+    return RedirectResponse(f"/watchlist#entry-{entry_id}", status_code=303)
+
+
+def likely_color(plate: str) -> str:
+    """The usual ground of a plate with this text, for its badge; ``other`` where none is usual."""
+    form = parse(plate).form
+    return next(iter(form.kinds)).value if form else PlateColor.OTHER.value
+
+
+def _watchlist(  # noqa: PLR0913, PLR0917 - the parts of the page
+    request: Request,
+    context: AppContext,
+    account: Account,
+    form: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    with context.database.read() as session:
+        entries = list_entries(session)
+        revision = current_revision(session)
+    return render(
+        request,
+        "watchlist.html",
+        page="watchlist",
+        account=account,
+        status=status,
+        entries=[(entry, likely_color(entry.plate)) for entry in entries],
+        revision=revision,
+        reasons=context.settings.watchlist.reasons,
+        may_edit=account.role.covers(Role.OFFICER),
+        form=form or _EMPTY_ENTRY,
+        errors=errors or {},
+    )
+
+
+# ---- checkpoints
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """A checkpoint as the page shows it; ``state`` is a key of the texts' ``agent_state``."""
+
+    place: CheckpointPlace
+    cameras: tuple[CameraView, ...]
+    last_passage_at: datetime | None
+    state: str
+    tone: str
+    heartbeat_at: datetime | None
+    queue: int | None
+    """Passages that its agents still hold; None if no agent has said."""
+    dead_letters: int
+
+
+def checkpoint_row(
+    checkpoint: CheckpointView, agents: Sequence[AgentView], now: datetime
+) -> CheckpointRow:
+    """Judge a checkpoint by the last word of the agents that speak for its cameras."""
+    ours = {agent_id for camera in checkpoint.cameras for agent_id in camera.agent_ids}
+    said_at = [a.heartbeat_at for a in agents if a.id in ours and a.heartbeat_at is not None]
+    beats: list[Any] = [a.heartbeat for a in agents if a.id in ours and a.heartbeat]
+    if not said_at:
+        state, tone = "never", ""
+    elif any(a.heartbeat_at is None or now - a.heartbeat_at > AGENT_LATE_AFTER
+             for a in agents if a.id in ours):  # fmt: skip
+        state, tone = "late", "bad"
+    elif any(camera.fault or camera.connected is False for camera in checkpoint.cameras):
+        state, tone = "faulty", "warn"
+    else:
+        state, tone = "online", "ok"
+    return CheckpointRow(
+        place=checkpoint.place,
+        cameras=checkpoint.cameras,
+        last_passage_at=checkpoint.last_passage_at,
+        state=state,
+        tone=tone,
+        heartbeat_at=max(said_at, default=None),
+        queue=sum(beat["queue_passages"] for beat in beats) if beats else None,
+        dead_letters=sum(beat["dead_letters"] for beat in beats),
+    )
+
+
+@router.get("/checkpoints")
+def checkpoints(request: Request, context: Context, account: Operator) -> Response:
+    """All checkpoints on the map and in a table."""
+    now = context.clock()
+    with context.database.read() as session:
+        agents = list_agents(session)
+        rows = [checkpoint_row(one, agents, now) for one in list_checkpoints(session)]
+    return render(
+        request,
+        "checkpoints.html",
+        page="checkpoints",
+        account=account,
+        checkpoints=rows,
+        geojson=checkpoints_geojson(rows, language_of(request)),
+    )
+
+
+def checkpoints_geojson(rows: Sequence[CheckpointRow], language: str) -> dict[str, Any]:
+    """A FeatureCollection of points ``[lon, lat]``, WGS-84, with ``key``, ``name``, ``tone``."""
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Point", "coordinates": [row.place.lon, row.place.lat]},
+                "properties": {
+                    "key": row.place.id,
+                    "name": (row.place.name_en if language == "en" else "") or row.place.name,
+                    "tone": row.tone,
+                },
+            }
+            for row in rows
+        ],
+    }
+
+
+@router.get("/map/roads.geojson")
+def roads(context: Context, _account: Operator) -> Response:
+    """The roads under the map, as the site provides them; none is an empty map."""
+    file = context.settings.map.roads_file
+    if file is None:
+        return JSONResponse({"type": "FeatureCollection", "features": []})
+    if not file.is_file():
+        raise NotFound(f"map.roads_file: no such file: {file.name}")
+    return FileResponse(
+        file, media_type="application/geo+json", headers={"Cache-Control": "private, no-cache"}
+    )
+
+
+# ---- audit log
+
+
+@router.get("/audit")
+def audit_log(
+    request: Request, context: Context, account: Administrator, before: int | None = None
+) -> Response:
+    """The audit log, newest first."""
+    with context.database.read() as session:
+        records = audit.recent(session, limit=AUDIT_PAGE, before_seq=before)
+    return render(
+        request,
+        "audit.html",
+        page="audit",
+        account=account,
+        records=records,
+        older=records[-1].seq if len(records) == AUDIT_PAGE else None,
+    )

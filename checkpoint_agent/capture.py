@@ -69,7 +69,9 @@ class Feed:
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._error: Exception | None = None
-        self._queue: queue.Queue[Frame | Idle] = queue.Queue(_WAITING_FRAMES)
+        self._queue: queue.Queue[Frame | Idle] = queue.Queue(
+            _WAITING_FRAMES if source.recorded else 1
+        )
         self._thread = threading.Thread(target=self._run, name=f"feed {camera_id}", daemon=True)
 
     def start(self) -> None:

@@ -196,9 +196,16 @@ def list_alerts(
 def count_alerts(session: Session, now: datetime, overdue_s: float = 120.0) -> AlertCounts:
     """Count alerts by state; overdue are live ones unsigned for longer than ``overdue_s``."""
     rows = session.execute(
-        select(Alert.state, func.count().label("alerts")).group_by(Alert.state)
+        select(Alert.state, Alert.level, func.count().label("alerts")).group_by(
+            Alert.state, Alert.level
+        )
     ).all()
-    by_state = {row.state: row.alerts for row in rows}
+    by_state: Counted[str] = Counted()
+    new_by_level = dict.fromkeys((1, 2, 3, 4), 0)
+    for row in rows:
+        by_state[row.state] += row.alerts
+        if row.state == AlertState.NEW.value:
+            new_by_level[row.level] = row.alerts
     overdue = session.scalar(
         select(func.count())
         .select_from(Alert)

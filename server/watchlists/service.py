@@ -15,7 +15,7 @@ from server.auth.accounts import Account
 from server.db import next_number
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.settings import WatchlistSettings
-from server.tables import Alert, WatchlistEntry
+from server.tables import Alert, Counter, WatchlistEntry
 
 MAX_PLATE_LENGTH = 16
 
@@ -168,6 +168,11 @@ def list_entries(
     if state is not None:
         query = query.where(WatchlistEntry.state == state)
     return tuple(_view(row, alerts) for row, alerts in session.execute(query))
+
+
+def current_revision(session: Session) -> int:
+    """The number of the latest change of the watchlist."""
+    return session.execute(select(Counter.value).where(Counter.name == "watchlist")).scalar_one()
 
 
 def get_entry(session: Session, entry_id: int) -> EntryView:

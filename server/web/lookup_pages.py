@@ -12,24 +12,18 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from server import audit
 from server.auth.accounts import Account
 from server.auth.guards import ClientAddress, Operator
 from server.checkpoints.service import places
 from server.context import AppContext, Context
 from server.errors import InvalidRequest, PurposeMissing
-from server.passages.search import (
-    ANY_ONE,
-    ANY_RUN,
-    PassageQuery,
-    get_passage,
-    normal_pattern,
-    search_passages,
-)
+from server.passages.lookup import Inquiry, look_up_passages, open_passage
+from server.passages.search import ANY_ONE, ANY_RUN, PassageQuery
 from server.passages.view import PassageView
-from server.trajectories.service import geojson, trajectory_of
+from server.trajectories.service import geojson, look_up_trajectory
 from server.web.forms import local_instant, said
-from server.web.rendering import render, wants_fragment, zone_of
+from server.web.rendering import language_of, render, wants_fragment, zone_of
+from server.web.texts import load_texts
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,6 +53,7 @@ def passages(  # noqa: PLR0913, PLR0917 - the form's fields
     request: Request,
     context: Context,
     account: Operator,
+    address: ClientAddress,
     checkpoint: str = "",
     since: Annotated[str, Query(alias="from")] = "",
     until: Annotated[str, Query(alias="to")] = "",
@@ -68,35 +63,30 @@ def passages(  # noqa: PLR0913, PLR0917 - the form's fields
     errors: dict[str, str] = {}
     found: Sequence[PassageView] = ()
     older = ""
-    now = context.clock()
+    settings = context.settings.search
+    # without a plate and a purpose nothing is recorded, so a reading session suffices
     with context.database.read() as session:
         place_of = places(session)
         try:
-            query = browse_query(
-                PassageQuery(
-                    since=local_instant(since, zone_of(request), "from"),
-                    until=local_instant(until, zone_of(request), "to"),
-                    checkpoint_ids=(checkpoint,) if checkpoint else (),
-                    limit=TILES,
-                    cursor=cursor or None,
-                ),
-                context.settings.search,
-                now,
+            query = PassageQuery(
+                since=local_instant(since, zone_of(request), "from"),
+                until=local_instant(until, zone_of(request), "to"),
+                checkpoint_ids=(checkpoint,) if checkpoint else (),
+                limit=min(TILES, settings.max_page),
+                cursor=cursor or None,
             )
-            page = search_passages(session, query)
+            inquiry = Inquiry(account, address, context.clock())
+            page = look_up_passages(session, query, inquiry, settings)
+        except PurposeMissing:
+            t = load_texts(language_of(request))
+            errors["from"] = t("passages.too_far", hours=f"{settings.browse_hours:g}")
         except InvalidRequest as error:
             errors[error.field or "query"] = said(request, error)
         else:
             found = page.passages
             if page.next_cursor:
-                older = urlencode(
-                    {
-                        "checkpoint": checkpoint,
-                        "from": since,
-                        "to": until,
-                        "cursor": page.next_cursor,
-                    }
-                )
+                here = {"checkpoint": checkpoint, "from": since, "to": until}
+                older = urlencode(here | {"cursor": page.next_cursor})
     return render(
         request,
         "_tiles.html" if wants_fragment(request) else "passages.html",
@@ -116,25 +106,14 @@ def passage(
     request: Request, context: Context, account: Operator, address: ClientAddress, passage_id: UUID
 ) -> Response:
     """One passage, with everything that is known of it; looking is recorded."""
+    inquiry = Inquiry(account, address, context.clock())
     with context.database.write() as session:
-        view = get_passage(session, passage_id)
-        audit.record(
-            session,
-            now=context.clock(),
-            user_name=account.name,
-            address=address,
-            action="passage.view",
-            detail={"passage": str(passage_id), "plate": view.plate},
-        )
-    return render(
-        request, "passage.html", page="passages", account=account, p=view, raw=_raw(view)
-    )
+        view = open_passage(session, passage_id, inquiry, context.settings.search)
+    return render(request, "passage.html", page="passages", account=account, p=view, raw=_raw(view))
 
 
 @router.get("/search")
-def show_search(
-    request: Request, context: Context, account: Operator, plate: str = ""
-) -> Response:
+def show_search(request: Request, context: Context, account: Operator, plate: str = "") -> Response:
     """The empty form; nothing is looked up before a purpose is given."""
     query = {"plate": plate, "from": "", "to": "", "purpose": "", "case_number": ""}
     return _answer(request, context, account, query, {"asked": False})
@@ -160,70 +139,59 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
         "purpose": purpose,
         "case_number": case_number,
     }
+    inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     try:
-        stated = audit.stated_purpose(purpose, case_number, context.settings.search.purposes)
         wanted = PassageQuery(
-            plate=normal_pattern(plate),
+            plate=plate,
             since=local_instant(since, zone_of(request), "from"),
             until=local_instant(until, zone_of(request), "to"),
             limit=context.settings.search.max_page,
         )
         with context.database.write() as session:
-            values = _look_up(session, context, wanted)
-            audit.record(
-                session,
-                now=context.clock(),
-                user_name=account.name,
-                address=address,
-                action="passage.search",
-                purpose=stated,
-                detail={
-                    "plate": wanted.plate,
-                    "since": wanted.since.isoformat() if wanted.since else None,
-                    "until": wanted.until.isoformat() if wanted.until else None,
-                    "found": values["found"],
-                },
-            )
+            values = _look_up(session, context, wanted, inquiry)
     except (InvalidRequest, PurposeMissing) as error:
         errors = {error.field or "query": said(request, error)}
         return _answer(request, context, account, query, {"asked": False}, errors)
     return _answer(request, context, account, query, values)
 
 
-def _look_up(session: Session, context: AppContext, wanted: PassageQuery) -> dict[str, Any]:
-    """What the answer shows: the plates found and, if it is one whole plate, its route."""
-    pattern = wanted.plate or ""
-    page = search_passages(session, wanted)
-    groups = group_by_plate(page.passages)
-    values: dict[str, Any] = {
+def _look_up(
+    session: Session, context: AppContext, wanted: PassageQuery, inquiry: Inquiry
+) -> dict[str, Any]:
+    """What the answer shows: the plates that a pattern found, or the route of one whole plate."""
+    plate = wanted.plate or ""
+    if ANY_ONE in plate or ANY_RUN in plate:
+        page = look_up_passages(session, wanted, inquiry, context.settings.search)
+        groups = group_by_plate(page.passages)
+        if len(groups) != 1 or not groups[0].is_whole or page.next_cursor is not None:
+            return {
+                "asked": True,
+                "groups": groups,
+                "passages": page.passages,
+                "found": len(page.passages),
+                "truncated": page.next_cursor is not None,
+                "route": None,
+            }
+        plate = groups[0].plate
+    route = look_up_trajectory(
+        session,
+        plate,
+        inquiry,
+        since=wanted.since,
+        until=wanted.until,
+        settings=context.settings,
+    )
+    stops = route.stops
+    duration_s = (stops[-1].last_seen_at - stops[0].first_seen_at).total_seconds() if stops else 0.0
+    return {
         "asked": True,
-        "groups": groups,
-        "passages": page.passages,
-        "found": len(page.passages),
-        "truncated": page.next_cursor is not None,
-        "route": None,
+        "groups": group_by_plate([stop.passage for stop in reversed(stops)]),
+        "found": sum(stop.passages for stop in stops),
+        "truncated": route.truncated,
+        "route": route,
+        "route_geojson": geojson(route),
+        "route_duration_s": duration_s,
     }
-    whole = ANY_ONE not in pattern and ANY_RUN not in pattern
-    if len(groups) == 1 and groups[0].is_whole and (whole or not values["truncated"]):
-        route = trajectory_of(
-            session,
-            groups[0].plate,
-            since=wanted.since,
-            until=wanted.until,
-            settings=context.settings.trajectory,
-        )
-        values |= {
-            "route": route,
-            "route_geojson": geojson(route),
-            "route_duration_s": (
-                route.stops[-1].last_seen_at - route.stops[0].first_seen_at
-            ).total_seconds()
-            if route.stops
-            else 0.0,
-            "found": sum(stop.passages for stop in route.stops),
-            "truncated": route.truncated,
-        }
-    return values
 
 
 def group_by_plate(passages: Sequence[PassageView]) -> tuple[PlateGroup, ...]:

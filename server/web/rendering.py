@@ -32,7 +32,7 @@ _NAVIGATION = (
 )
 
 
-def render(  # noqa: PLR0913 - a page is these parts
+def render(
     request: Request,
     template: str,
     *,

@@ -53,7 +53,7 @@ def do_login(  # noqa: PLR0913, PLR0917 - the form's fields
     """Open a session and go where the visitor wanted to go."""
     t = load_texts(language_of(request))
     try:
-        account, token = log_in(
+        _, token = log_in(
             context.database,
             context.settings.sessions,
             name=username.strip(),
@@ -74,20 +74,19 @@ def do_login(  # noqa: PLR0913, PLR0917 - the form's fields
             next=local_path(next),
         )
     response = RedirectResponse(local_path(next), status_code=303)
-    set_session_cookie(response, request, context.settings, account, token)
+    set_session_cookie(response, token, request, context)
     return response
 
 
 @router.post("/logout")
 def do_logout(
-    request: Request, context: Context, account: Operator, address: ClientAddress
+    request: Request, context: Context, _account: Operator, address: ClientAddress
 ) -> Response:
-    """End the session."""
-    del account  # the guard has checked that the page sent this itself
+    """End the session; the guard has checked that the page itself asks for it."""
     with context.database.write() as session:
         log_out(session, request.cookies[SESSION_COOKIE], context.clock(), address)
     response = RedirectResponse("/login", status_code=303)
-    response.delete_cookie(SESSION_COOKIE)
+    response.delete_cookie(SESSION_COOKIE, path="/")
     return response
 
 

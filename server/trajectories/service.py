@@ -6,11 +6,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from server import audit
 from server.checkpoints.service import places
 from server.errors import InvalidRequest
+from server.passages.lookup import Inquiry, in_utc
 from server.passages.search import ANY_ONE, ANY_RUN, normal_pattern
 from server.passages.view import view_of
-from server.settings import TrajectorySettings
+from server.settings import Settings, TrajectorySettings
 from server.tables import Passage
 from server.trajectories.build import RouteRules, Trajectory, build_trajectory
 
@@ -59,6 +61,43 @@ def trajectory_of(
         slow_kmh=settings.slow_kmh,
     )
     return build_trajectory(plate, views, rules, truncated=len(rows) > settings.max_sightings)
+
+
+def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what period
+    session: Session,
+    plate: str,
+    inquiry: Inquiry,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    settings: Settings,
+) -> Trajectory:
+    """Reconstruct a route on somebody's behalf, with purpose and account; needs a writing session.
+
+    Raises:
+        PurposeMissing: purpose or case number is missing.
+        InvalidRequest: not a whole plate, or the period is empty.
+    """
+    purpose = audit.stated_purpose(inquiry.purpose, inquiry.case_number, settings.search.purposes)
+    since, until = in_utc("since", since), in_utc("until", until)
+    trajectory = trajectory_of(
+        session, plate, since=since, until=until, settings=settings.trajectory
+    )
+    audit.record(
+        session,
+        now=inquiry.now,
+        user_name=inquiry.account.name,
+        address=inquiry.address,
+        action="trajectory.build",
+        purpose=purpose,
+        detail={
+            "plate": trajectory.plate,
+            "since": since.isoformat() if since else None,
+            "until": until.isoformat() if until else None,
+            "found": len(trajectory.stops),
+        },
+    )
+    return trajectory
 
 
 def geojson(trajectory: Trajectory) -> dict[str, Any]:

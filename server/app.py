@@ -1,0 +1,101 @@
+"""The door: :func:`create_app` makes the application, with every router and layer in order."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from server import audit_routes, health
+from server.alerts import routes as alert_routes
+from server.alerts.stream import AlertStream
+from server.auth import routes as auth_routes
+from server.checkpoints import routes as checkpoint_routes
+from server.clock import Clock, utc_now
+from server.context import AppContext
+from server.db import Database
+from server.errors import RequestError
+from server.http import EdgeOfHttp, problem_of
+from server.ingest import routes as ingest_routes
+from server.ingest.evidence_store import EvidenceStore
+from server.passages import routes as passage_routes
+from server.settings import Settings
+from server.trajectories import routes as trajectory_routes
+from server.watchlists import routes as watchlist_routes
+from server.watchlists.matching import WatchlistCache
+from server.web import pages
+
+_ROUTERS = (
+    health.router,
+    auth_routes.router,
+    ingest_routes.router,
+    passage_routes.router,
+    trajectory_routes.router,
+    watchlist_routes.router,
+    alert_routes.router,
+    checkpoint_routes.router,
+    audit_routes.router,
+)
+
+
+def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
+    """Make the application; nothing is connected before it is served.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    context = AppContext(
+        settings=settings,
+        database=Database(settings),
+        clock=clock,
+        watchlist=WatchlistCache(),
+        stream=AlertStream(settings.alerts.poll_ms / 1000, settings.alerts.keepalive_s),
+        evidence=EvidenceStore(settings.evidence_dir),
+    )
+    app = FastAPI(
+        title="Kakou 卡口",
+        lifespan=_lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    for router in _ROUTERS:
+        app.include_router(router)
+    pages.install(app)
+    app.add_middleware(EdgeOfHttp, answer=_answer)
+    for kind in (RequestError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answer)
+    return app
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    """An error as a page for people, as a problem document for everybody else."""
+    if not pages.is_page(request):
+        return problem_of(error)
+    if isinstance(error, RequestError):
+        return pages.error_page(request, error)
+    return pages.failure_page(request, problem_of(error).status_code)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: AppContext = app.state.context
+
+    async def latest() -> int:
+        return await run_in_threadpool(alert_routes.latest, context)
+
+    watching = asyncio.create_task(context.stream.watch(latest), name="alert stream")
+    try:
+        yield
+    finally:
+        context.stream.stop()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        context.database.close()

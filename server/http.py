@@ -1,0 +1,183 @@
+"""HTTP for all routes alike: bodies with a limit, errors as problem documents, headers, logs.
+
+Errors are RFC 9457 ``application/problem+json``: ``type``, ``title``, ``status``, ``detail``,
+with ``code`` (stable, for programs and translations) and ``field`` where one is at fault.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.errors import Malformed, RequestError, TooLarge
+from server.wire import EVIDENCE_PATH, INGEST_PATH, MAX_BATCH_BYTES, MAX_EVIDENCE_BYTES
+
+_log = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "application/problem+json"
+MAX_OTHER_BYTES = 256 * 1024
+"""Bodies of people's requests: forms and short JSON."""
+_LIMITS = {
+    EVIDENCE_PATH.partition("{")[0]: MAX_EVIDENCE_BYTES,
+    INGEST_PATH: MAX_BATCH_BYTES,
+}
+"""Largest body by the beginning of the path."""
+
+Answer = Callable[[Request, Exception], Response]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self'; media-src 'self'; connect-src 'self'; worker-src 'self' blob:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+async def raw_body(request: Request) -> bytes:
+    """The whole body; :class:`EdgeOfHttp` has seen to it that it is not too long."""
+    return b"".join([part async for part in request.stream()])
+
+
+RawBody = Annotated[bytes, Depends(raw_body)]
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    field: str | None = None,
+    retry_after_s: int | None = None,
+) -> JSONResponse:
+    """A problem document."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if field is not None:
+        content["field"] = field
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(content, status, headers, media_type=PROBLEM_TYPE)
+
+
+def problem_of(error: Exception) -> JSONResponse:
+    """The problem document for anything that a route may raise."""
+    if isinstance(error, RequestError):
+        return problem(
+            error.status,
+            error.code,
+            error.detail,
+            field=error.field,
+            retry_after_s=error.retry_after_s,
+        )
+    if isinstance(error, RequestValidationError):
+        faults = error.errors()
+        first = faults[0] if faults else {"loc": (), "msg": "not valid"}
+        field = ".".join(str(part) for part in first["loc"][1:])
+        return problem(422, "invalid", f"{field}: {first['msg']}", field=field)
+    if isinstance(error, HTTPException):
+        codes = {404: "not_found", 405: "method_not_allowed", 400: "malformed"}
+        return problem(error.status_code, codes.get(error.status_code, "http"), str(error.detail))
+    return problem(500, "internal", "the server failed; the operator finds the cause in its log")
+
+
+class EdgeOfHttp:
+    """The outermost layer: security headers, body limits, one log line a request, last resort.
+
+    Log lines name the route (``/api/v1/trajectories/{plate}``), never the address as sent: it may
+    hold a plate.
+    """
+
+    def __init__(self, app: ASGIApp, answer: Answer) -> None:
+        """Wrap an application; ``answer`` makes the response to an error nobody has handled."""
+        self._app = app
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, _limited(scope, receive), send_with_headers)
+        except Exception as error:
+            if not isinstance(error, RequestError):
+                _log.exception("%s %s failed", scope["method"], _route(scope))
+            if status:
+                raise
+            await self._answer(Request(scope), error)(scope, receive, send_with_headers)
+        finally:
+            _log.info(
+                "%s %s %s %.0f ms",
+                scope["method"],
+                _route(scope),
+                status,
+                (time.monotonic() - began) * 1000,
+            )
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Refuse a body that is, or grows, longer than its path allows, before it fills the memory."""
+    path: str = scope["path"]
+    limit = next((n for start, n in _LIMITS.items() if path.startswith(start)), MAX_OTHER_BYTES)
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    got = 0
+
+    async def limited() -> Message:
+        nonlocal got
+        if not declared.isdigit():
+            raise Malformed("Content-Length is not a number")
+        if int(declared) > limit:
+            raise TooLarge(f"at most {limit} bytes")
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > limit:
+            raise TooLarge(f"at most {limit} bytes")
+        return message
+
+    return limited
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    return getattr(route, "path", "(no route)")
+
+
+def no_content() -> Response:
+    """Done, with nothing to say."""
+    return Response(status_code=204)

@@ -1,6 +1,6 @@
 """The demo's county: a small made-up road network with checkpoints on it.
 
-Everything here is invented; only the place on the globe (the plain of south-west Shandong) is
+The network is invented and only its place on the globe (the plain of south-west Shandong) is
 real, so that distances and map projections behave as they do in the field. WGS-84 throughout.
 """
 
@@ -89,35 +89,37 @@ def _street(  # noqa: PLR0913 - a line needs its two ends and its bend
 
 
 ROADS: tuple[Road, ...] = (
-    Road("环城路", "Ring Road", 1, _ring(2600.0)),
-    Road("迎宾大道", "Yingbin Avenue", 1, _street(-5200, -350, -2600, 0, 90)),
-    Road("机场路", "Airport Road", 1, _street(2600, 0, 5400, 600, 120)),
-    Road("人民路", "Renmin Road", 2, _street(-2600, 0, 2600, 0, 40)),
-    Road("建设路", "Jianshe Road", 2, _street(0, -2600, 0, 2600, 50)),
-    Road("北关街", "Beiguan Street", 2, _street(-2500, 1250, 2500, 1300, 60)),
-    Road("南池路", "Nanchi Road", 2, _street(-2500, -1300, 2500, -1200, 70)),
-    Road("太白路", "Taibai Road", 2, _street(-1300, -2550, -1250, 2550, 60)),
-    Road("洸河路", "Guanghe Road", 2, _street(1300, -2550, 1250, 2550, 45)),
-    Road("北二路", "Bei'er Road", 1, _street(0, 2600, 250, 5000, 80)),
-    Road("济水路", "Jishui Road", 1, _street(0, -2600, -300, -4900, 100)),
-    Road("文昌街", "Wenchang Street", 3, _street(-1280, 620, 1280, 640, 25)),
-    Road("柳行街", "Liuhang Street", 3, _street(-1280, -640, 1280, -620, 25)),
-    Road("槐树巷", "Huaishu Lane", 3, _street(650, -1230, 640, 1270, 20)),
-    Road("望湖巷", "Wanghu Lane", 3, _street(-640, -1280, -650, 1260, 20)),
+    Road("环城路", "Ring Road", 1, _ring(1300)),
+    Road("迎宾大道", "Yingbin Avenue", 1, _street(-2600, -175, -1300, 0, 45)),
+    Road("机场路", "Airport Road", 1, _street(1300, 0, 2700, 300, 60)),
+    Road("人民路", "Renmin Road", 2, _street(-1300, 0, 1300, 0, 20)),
+    Road("建设路", "Jianshe Road", 2, _street(0, -1300, 0, 1300, 25)),
+    Road("北关街", "Beiguan Street", 2, _street(-1250, 625, 1250, 650, 30)),
+    Road("南池路", "Nanchi Road", 2, _street(-1250, -650, 1250, -600, 35)),
+    Road("太白路", "Taibai Road", 2, _street(-650, -1275, -625, 1275, 30)),
+    Road("洸河路", "Guanghe Road", 2, _street(650, -1275, 625, 1275, 22.5)),
+    Road("北二路", "Bei'er Road", 1, _street(0, 1300, 125, 2500, 40)),
+    Road("济水路", "Jishui Road", 1, _street(0, -1300, -150, -2450, 50)),
+    Road("文昌街", "Wenchang Street", 3, _street(-640, 310, 640, 320, 12.5)),
+    Road("柳行街", "Liuhang Street", 3, _street(-640, -320, 640, -310, 12.5)),
+    Road("槐树巷", "Huaishu Lane", 3, _street(325, -615, 320, 635, 10)),
+    Road("望湖巷", "Wanghu Lane", 3, _street(-320, -640, -325, 630, 10)),
 )
 
-RIVER_M: tuple[tuple[float, float], ...] = _street(-4200, 3600, 3900, -4300, 620, steps=40)
+RIVER_M: tuple[tuple[float, float], ...] = _street(-2100, 1800, 1950, -2150, 310, steps=40)
 """The river that crosses the county, drawn under the roads."""
 
 CHECKPOINTS: tuple[DemoCheckpoint, ...] = (
-    DemoCheckpoint("kk-west", "迎宾大道西卡口", "Yingbin Avenue West", "迎宾大道", -3900, -265, 90),
-    DemoCheckpoint("kk-renmin", "人民路太白路卡口", "Renmin–Taibai", "人民路", -1275, 40, 90),
-    DemoCheckpoint("kk-centre", "建设路文昌街卡口", "Jianshe–Wenchang", "建设路", -48, 630, 0),
-    DemoCheckpoint("kk-north", "北二路北卡口", "Bei'er Road North", "北二路", 125, 3800, 0),
+    DemoCheckpoint(
+        "kk-west", "迎宾大道西卡口", "Yingbin Avenue West", "迎宾大道", -1950, -132.5, 90
+    ),
+    DemoCheckpoint("kk-renmin", "人民路太白路卡口", "Renmin–Taibai", "人民路", -637.5, 20, 90),
+    DemoCheckpoint("kk-centre", "建设路文昌街卡口", "Jianshe–Wenchang", "建设路", -24, 315, 0),
+    DemoCheckpoint("kk-north", "北二路北卡口", "Bei'er Road North", "北二路", 62.5, 1900, 0),
 )
 """In the order in which a vehicle meets them that comes from the west and leaves to the north."""
 
-LEG_M: tuple[float, ...] = (2650.0, 1850.0, 3250.0)
+LEG_M: tuple[float, ...] = (1325.0, 925.0, 1625.0)
 """Driving distance from each checkpoint to the next one, metres."""
 
 

@@ -83,7 +83,7 @@ def test_a_place_that_is_not_sure_is_not_claimed():
 
 
 def test_too_few_sure_places_are_no_read():
-    hyps = [(f"{p}{l}12345", 0.25) for p, l in zip("鲁京晋沪", "HKAB", strict=True)]
+    hyps = [(f"{p}{a}12345", 0.25) for p, a in zip("鲁京晋沪", "HKAB", strict=True)]
     hyps = [(t[:2] + str(i) * 5, p) for i, (t, p) in enumerate(hyps)]
     assert decide(hyps, sure(BLUE)).number.text == ""
 

@@ -1,0 +1,114 @@
+"""Laws of what stands before and after the detection network."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anpr.detector import PlateDetector, decode_grid, letterbox, scaled, without_doubles
+from anpr.errors import WeightsError
+from anpr.types import Detection, Quad
+from anpr.weights import load_model
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000))
+def test_a_letterbox_keeps_the_picture_at_the_top_left_and_is_a_multiple_of_32(width, height):
+    image = np.full((height, width, 3), 255, np.uint8)
+    box = letterbox(image, 320)
+    high, wide = box.batch.shape[2:]
+    assert high % 32 == wide % 32 == 0
+    assert max(high, wide) <= 320 or max(width, height) > 320
+    shown = (round(height * box.scale[1]), round(width * box.scale[0]))
+    assert (box.batch[0, :, : shown[0], : shown[1]] == 1).all()
+    assert (box.batch[0, :, shown[0] :] == 0.5).all()
+    assert (box.batch[0, :, :, shown[1] :] == 0.5).all()
+
+
+def grid(height=12, width=20):
+    return (
+        np.zeros((height, width), np.float32),
+        np.zeros((8, height, width), np.float32),
+        np.zeros((height, width), np.float32),
+    )
+
+
+def test_a_peak_becomes_a_plate_where_its_corners_say():
+    heat, quad, rows = grid()
+    heat[5, 7], heat[5, 8] = 0.9, 0.7  # the neighbour is no peak
+    quad[:, 5, 7] = [-4, -1, 4, -1, 4.5, 1, -4, 1]
+    rows[5, 7] = 0.8
+    (found,) = decode_grid(heat, quad, rows, 8, 0.4)
+    assert found.rows == 2
+    assert found.score == pytest.approx(0.9)
+    cx, cy = 7.5, 5.5
+    assert found.quad.top_left == (8 * (cx - 4), 8 * (cy - 1))
+    assert found.quad.bottom_right == (8 * (cx + 4.5), 8 * (cy + 1))
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [4, -1, -4, -1, -4, 1, 4, 1],  # mirrored
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [-4, -1, 4, 1, 4, -1, -4, 1],  # crossed
+        [float("nan")] * 8,
+    ],
+)
+def test_corners_that_enclose_nothing_are_no_plate(corners):
+    heat, quad, rows = grid()
+    heat[5, 7] = 0.9
+    quad[:, 5, 7] = corners
+    assert decode_grid(heat, quad, rows, 8, 0.4) == []
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_detections_come_best_first_and_never_twice(seed):
+    rng = np.random.default_rng(seed)
+    heat, quad, rows = grid()
+    heat[:] = rng.random(heat.shape)
+    quad[:] = np.array([-2, -1, 2, -1, 2, 1, -2, 1], np.float32)[:, None, None]
+    kept = without_doubles(decode_grid(heat, quad, rows, 8, 0.3))
+    scores = [d.score for d in kept]
+    assert kept
+    assert scores == sorted(scores, reverse=True)
+    for i, a in enumerate(kept):
+        assert all(a.quad.box().iou(b.quad.box()) <= 0.3 for b in kept[i + 1 :])
+
+
+def test_a_box_inside_a_stronger_one_is_a_part_of_it():
+    def plate(x1, y1, x2, y2, score):
+        return Detection(Quad((x1, y1), (x2, y1), (x2, y2), (x1, y2)), score, 1)
+
+    whole, part, other = (
+        plate(0, 0, 100, 30, 0.9),
+        plate(10, 5, 40, 25, 0.8),
+        plate(200, 0, 300, 30, 0.5),
+    )
+    assert without_doubles([whole, part, other]) == [whole, other]
+
+
+def test_scaling_back_undoes_the_letterbox():
+    quad = Quad((10, 20), (50, 20), (50, 30), (10, 30))
+    back = scaled(Detection(quad, 0.5, 1), (0.5, 0.25))
+    assert back.quad == Quad((20, 80), (100, 80), (100, 120), (20, 120))
+
+
+@pytest.mark.parametrize("size", [(480, 640), (200, 1000), (140, 160)])
+def test_a_plate_is_found_where_it_is_in_the_picture(tiny_models, size):
+    """The tiny network sees bright cells: one bright square gives one plate around it."""
+    image = np.zeros((*size, 3), np.uint8)
+    y, x = size[0] // 3, size[1] // 3
+    image[y : y + 64, x : x + 64] = 255
+    found = PlateDetector(load_model(tiny_models, "plate_det")).detect(image)
+    assert found
+    (x1, y1), (x2, y2) = found[0].quad.top_left, found[0].quad.bottom_right
+    assert x1 - 32 <= x + 32 <= x2 + 32
+    assert y1 - 32 <= y + 32 <= y2 + 32
+
+
+def test_a_stride_that_contradicts_the_manifest_is_refused(tiny_models):
+    manifest = tiny_models / "manifest.toml"
+    text = manifest.read_text(encoding="utf-8").replace("stride = 8", "stride = 4")
+    manifest.write_text(text, encoding="utf-8")
+    with pytest.raises(WeightsError, match=r"detector\.onnx: stride"):
+        PlateDetector(load_model(tiny_models, "plate_det"))

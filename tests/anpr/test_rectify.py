@@ -1,0 +1,127 @@
+"""Laws of cutting a plate upright."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from anpr.errors import ImageError
+from anpr.rectify import (
+    LOWER_ROW_START_V,
+    MARGIN_U,
+    MARGIN_V,
+    UPPER_ROW_END_V,
+    is_convex,
+    order_corners,
+    rectify,
+    rectify_whole,
+)
+from anpr.types import Quad
+
+SIZE = (144, 48)
+
+
+def turned(width, height, angle, center=(300.0, 200.0)):
+    """Corners tl, tr, br, bl of a rectangle turned by ``angle`` degrees."""
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    half = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return tuple(
+        (
+            center[0] + c * x * width / 2 - s * y * height / 2,
+            center[1] + s * x * width / 2 + c * y * height / 2,
+        )
+        for x, y in half
+    )
+
+
+@given(
+    st.permutations(range(4)),
+    st.floats(60, 300),
+    st.floats(20, 59),
+    st.floats(-40, 40),
+    st.lists(st.floats(-3, 3), min_size=8, max_size=8),
+)
+def test_corners_in_any_order_are_named_the_same(order, width, height, angle, noise):
+    corners = tuple(
+        (x + noise[2 * i], y + noise[2 * i + 1])
+        for i, (x, y) in enumerate(turned(width, height, angle))
+    )
+    assume(is_convex(Quad(*corners)))
+    assert order_corners(tuple(corners[i] for i in order)) == Quad(*corners)
+
+
+@pytest.mark.parametrize(
+    "points", [((0, 0), (1, 0), (2, 0), (3, 0)), ((0, 0), (10, 0), (5, 1), (5, 8)), ((1, 1),) * 4]
+)
+def test_points_that_enclose_no_convex_shape_are_refused(points):
+    with pytest.raises(ValueError, match="convex"):
+        order_corners(points)
+
+
+def ramp(width, height):
+    """A picture whose blue channel grows along x and whose green channel grows along y."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.linspace(0, 255, width).astype(np.uint8)[None, :]
+    image[..., 1] = np.linspace(0, 255, height).astype(np.uint8)[:, None]
+    return image
+
+
+@given(st.floats(-30, 30), st.floats(80, 320), st.floats(25, 100))
+def test_a_turned_plate_comes_out_as_it_was_before_turning(angle, width, height):
+    """Paint a ramp onto the turned plate: upright again, each pixel says where it was."""
+    corners = np.array(turned(width, height, angle), np.float32)
+    source = np.array([[0, 0], [256, 0], [256, 256], [0, 256]], np.float32) - 0.5
+    matrix = cv2.getPerspectiveTransform(source, corners - 0.5)
+    image = cv2.warpPerspective(ramp(256, 256), matrix, (600, 400), borderMode=cv2.BORDER_REPLICATE)
+    upright = rectify_whole(image, Quad(*map(tuple, corners.tolist())), SIZE).astype(float)
+    u = ((np.arange(SIZE[0]) + 0.5) / SIZE[0] * (1 + 2 * MARGIN_U) - MARGIN_U).clip(0, 1)
+    v = ((np.arange(SIZE[1]) + 0.5) / SIZE[1] * (1 + 2 * MARGIN_V) - MARGIN_V).clip(0, 1)
+    inside_u, inside_v = (u > 0.06) & (u < 0.94), (v > 0.1) & (v < 0.9)
+    window = upright[inside_v][:, inside_u]
+    assert np.abs(window[..., 0] - 255 * u[inside_u][None, :]).mean() < 4
+    assert np.abs(window[..., 1] - 255 * v[inside_v][:, None]).mean() < 8
+
+
+def test_the_rows_of_a_two_row_plate_stand_side_by_side():
+    """The upper row becomes the left third, the lower row the rest, each at full height."""
+    image = ramp(400, 200)
+    joined = rectify(image, Quad((0, 0), (400, 0), (400, 200), (0, 200)), 2, SIZE).astype(float)
+    upper, lower = joined[:, :48], joined[:, 48:]
+    # Rows from top to bottom: each band spans its own part of the height.
+    assert upper[-1, :, 1].mean() == pytest.approx(255 * UPPER_ROW_END_V, abs=4)
+    assert lower[0, :, 1].mean() == pytest.approx(255 * LOWER_ROW_START_V, abs=4)
+    assert lower[-1, :, 1].mean() == pytest.approx(255, abs=4)
+    # Both span the whole width.
+    for band in (upper, lower):
+        assert band[:, 0, 0].mean() < 8
+        assert band[:, -1, 0].mean() > 247
+
+
+def test_one_row_is_the_whole_plate():
+    image, quad = ramp(300, 100), Quad((20, 10), (280, 14), (282, 90), (22, 86))
+    assert np.array_equal(rectify(image, quad, 1, SIZE), rectify_whole(image, quad, SIZE))
+
+
+def test_a_large_plate_is_averaged_not_sampled():
+    """Fine stripes become grey, as they would through a lens; they do not turn into coarse ones."""
+    image = np.zeros((480, 1440, 3), np.uint8)
+    image[:, ::2] = 255
+    quad = Quad((60, 40), (1380, 40), (1380, 440), (60, 440))
+    assert rectify_whole(image, quad, SIZE).std() < 12
+
+
+@given(st.floats(-200, 800), st.floats(-200, 600), st.floats(10, 900), st.floats(5, 500))
+def test_a_plate_that_leaves_the_picture_still_gives_a_full_cut(x, y, width, height):
+    quad = Quad((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+    assert rectify(ramp(640, 480), quad, 2, SIZE).shape == (48, 144, 3)
+
+
+def test_bad_input_is_refused():
+    quad = Quad((0, 0), (10, 0), (10, 5), (0, 5))
+    with pytest.raises(ValueError, match="1 or 2 rows"):
+        rectify(ramp(20, 20), quad, 3, SIZE)
+    with pytest.raises(ImageError, match="empty"):
+        rectify(np.zeros((0, 0, 3), np.uint8), quad, 1, SIZE)

@@ -57,6 +57,8 @@ class Track:
     """Where the plate was seen last."""
     frames: int = 0
     widest_px: float = 0.0
+    detection_score: float = 0.0
+    """Of the surest detection."""
     points: list[Point] = field(default_factory=list)
     """First to last; thinned out where there are many."""
     reads: list[PlateRead] = field(default_factory=list)
@@ -255,6 +257,7 @@ def _extend(track: Track, at: datetime, detection: Detection, read: PlateRead | 
     track.box = box
     track.frames += 1
     track.widest_px = max(track.widest_px, box.width_px)
+    track.detection_score = max(track.detection_score, detection.score)
     track.points.append(Point(at, *_centre(box), sqrt(box.area_px2)))
     if len(track.points) > _POINTS_LIMIT:
         del track.points[1:-8:2]

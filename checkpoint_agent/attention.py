@@ -1,0 +1,66 @@
+"""Where work is worth its time: which frames to search, which plates to read again. Pure rules."""
+
+from datetime import datetime, timedelta
+
+import cv2
+import numpy as np
+
+from anpr.types import Box, Image
+from checkpoint_agent.tracker import Match, Track
+
+_THUMBNAIL_PX = (96, 54)
+_CHANGED_LEVELS = 7
+"""Grey levels by which a cell of the thumbnail must change; noise averages out far below."""
+_TRIES_WITHOUT_TEXT = 4
+_TRIES_FREELY = 12
+_RETRY_AFTER = timedelta(seconds=0.5)
+_CHECK_AFTER = timedelta(seconds=2)
+_GREW = 1.1
+_MOVED_WIDTHS = 1.0
+_CHANGED_SIZE = 1.25
+
+
+class Motion:
+    """Whether anything moved since the last look at a camera's picture."""
+
+    def __init__(self) -> None:
+        """The first picture counts as motion."""
+        self._previous: Image | None = None
+
+    def seen_in(self, image: Image) -> bool:
+        """Whether the picture differs from the one before by more than noise."""
+        small = cv2.resize(image, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        previous, self._previous = self._previous, grey
+        return previous is None or bool(cv2.absdiff(grey, previous).max() >= _CHANGED_LEVELS)
+
+
+def gains_from_reading(match: Match, at: datetime, *, enough_reads: int) -> bool:
+    """Whether reading this plate now says something new about its vehicle.
+
+    A plate is read until enough reads agree; afterwards only to make sure, when it has moved or
+    time has passed, that the vehicle is still the same. Where reading fails, it is tried again
+    when the plate has grown or after a while.
+    """
+    track = match.track
+    if track is None or match.far or track.read_at is None or track.read_box is None:
+        return True
+    since = at - track.read_at
+    growth = match.detection.quad.box().width_px / track.read_box.width_px
+    best = track.best
+    if best is None:
+        return track.attempts < _TRIES_WITHOUT_TEXT or growth >= _GREW or since >= _RETRY_AFTER
+    agreeing = sum(read.text == best.text for read in track.reads)
+    if agreeing < enough_reads:
+        return track.attempts < _TRIES_FREELY or growth >= _GREW or since >= _RETRY_AFTER
+    changed_size = not 1 / _CHANGED_SIZE < growth < _CHANGED_SIZE
+    return changed_size or since >= _CHECK_AFTER or _moved(track, match.detection.quad.box())
+
+
+def _moved(track: Track, box: Box) -> bool:
+    """Whether a plate is elsewhere than where it was read last."""
+    read = track.read_box
+    if read is None:
+        return True
+    dx, dy = (box.x1 + box.x2 - read.x1 - read.x2) / 2, (box.y1 + box.y2 - read.y1 - read.y2) / 2
+    return bool((dx * dx + dy * dy) ** 0.5 >= _MOVED_WIDTHS * read.width_px)

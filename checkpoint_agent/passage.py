@@ -1,0 +1,144 @@
+"""From a vehicle's track to the passage that is sent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from checkpoint_agent.clock import ClockState
+from checkpoint_agent.crossing import Scene, direction
+from checkpoint_agent.evidence import Encoded, Shot
+from checkpoint_agent.outbox_values import Entry
+from checkpoint_agent.tracker import Track
+from checkpoint_agent.voting import Vote
+from server.wire import (
+    Alternative,
+    Character,
+    Clock,
+    Evidence,
+    EvidenceRole,
+    Models,
+    Passage,
+    Plate,
+)
+from server.wire import Track as WireTrack
+
+_WIRE_ALTERNATIVES = 8
+_SURELY_A_PLATE = 0.5
+"""Score of the best detection from which an unread plate counts as a vehicle."""
+_STEADY_FRAMES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Everything that is known of a vehicle when it is reported."""
+
+    track: Track
+    vote: Vote
+    shot: Shot
+    frame_size_px: tuple[int, int]
+    """Width and height of the camera's frames."""
+
+
+def make_passage(  # noqa: PLR0913 - what it needs, handed in by name
+    seen: Seen, *, passage_id: UUID, camera_id: str, scene: Scene, clock: ClockState, models: Models
+) -> Entry:
+    """The passage of a vehicle with its pictures.
+
+    Args:
+        seen: The vehicle.
+        passage_id: Minted by the caller, once.
+        camera_id: Which camera saw it.
+        scene: The camera's lanes.
+        clock: What is known of the box's clock.
+        models: Which software and weights were at work.
+    """
+    track, shot = seen.track, seen.shot
+    corners = shot.quad.as_tuple()
+    passage = Passage(
+        passage_id=passage_id,
+        camera_id=camera_id,
+        captured_at=shot.captured_at,
+        clock=Clock(synchronised=clock.synchronised),
+        plate=_plate(seen.vote),
+        plate_quad_px=(
+            _scaled(corners[0], shot.scale),
+            _scaled(corners[1], shot.scale),
+            _scaled(corners[2], shot.scale),
+            _scaled(corners[3], shot.scale),
+        ),
+        direction=direction(track.points),
+        lane=_lane(seen, scene),
+        track=WireTrack(
+            first_at=track.first_at,
+            last_at=track.last_at,
+            frames=track.frames,
+            reads=track.read_count,
+            votes=seen.vote.votes,
+        ),
+        evidence=(
+            _evidence("scene", shot.scene, shot.captured_at),
+            _evidence("plate", shot.plate, shot.captured_at),
+        ),
+        models=models,
+    )
+    return Entry(passage, (shot.scene.picture, shot.plate.picture))
+
+
+def _plate(vote: Vote) -> Plate:
+    return Plate(
+        state=vote.state,
+        text=vote.text,
+        color=vote.color.value,
+        kind=vote.kind.value,
+        score=_score(vote.score),
+        characters=tuple(
+            Character(
+                char=character.char,
+                score=_score(character.score),
+                alternatives=tuple(
+                    Alternative(char=char, score=_score(score))
+                    for char, score in character.alternatives[:_WIRE_ALTERNATIVES]
+                ),
+            )
+            for character in vote.characters
+        ),
+    )
+
+
+def _lane(seen: Seen, scene: Scene) -> int | None:
+    """The lane under the plate in the frame of the evidence."""
+    (_, _), (_, _), right, left = seen.shot.quad.as_tuple()
+    width_px, height_px = seen.frame_size_px
+    return scene.lane((right[0] + left[0]) / 2 / width_px, (right[1] + left[1]) / 2 / height_px)
+
+
+def _evidence(role: EvidenceRole, encoded: Encoded, captured_at: datetime) -> Evidence:
+    return Evidence(
+        role=role,
+        sha256=encoded.picture.sha256,
+        size_bytes=len(encoded.picture.content),
+        width_px=encoded.width_px,
+        height_px=encoded.height_px,
+        captured_at=captured_at,
+    )
+
+
+def _scaled(point: tuple[float, float], scale: float) -> tuple[float, float]:
+    return (round(point[0] * scale, 2), round(point[1] * scale, 2))
+
+
+def _score(value: float) -> float:
+    """To four digits, inside [0, 1]."""
+    return min(1.0, max(0.0, round(float(value), 4)))
+
+
+def is_worth_reporting(track: Track, vote: Vote, *, min_width_px: float, stills: bool) -> bool:
+    """Whether a track is a vehicle that passed, and not a speck or one far away.
+
+    A plate that was read is a vehicle. An unread one must be sure to be a plate.
+    """
+    if track.widest_px < min_width_px:
+        return False
+    if vote.state != "unread":
+        return True
+    return track.detection_score >= _SURELY_A_PLATE and (stills or track.frames >= _STEADY_FRAMES)

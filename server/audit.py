@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from server.db import next_number
 from server.errors import InvalidRequest, PurposeMissing
-from server.tables import AuditRecord
+from server.tables import AuditRecord, Counter
 
 GENESIS_HASH = "0" * 64
 """What the first record has for the hash of its predecessor."""
@@ -155,6 +155,9 @@ def verify(session: Session) -> Iterator[str]:
         if row.hash != _hash(row):
             yield f"record {row.seq}: altered"
         expected_seq, prev = row.seq + 1, row.hash
+    last = session.execute(select(Counter.value).where(Counter.name == "audit")).scalar_one()
+    if expected_seq <= last:
+        yield f"record {expected_seq} to {last}: missing"
 
 
 def _hash(row: AuditRecord) -> str:

@@ -119,7 +119,9 @@ def make_engine(settings: Settings) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, pool_size=database.pool_size, max_overflow=40)
+        engine = create_engine(
+            url, pool_size=database.pool_size, max_overflow=40, hide_parameters=True
+        )
         _prepare_sqlite(engine, database.busy_timeout_ms)
         return engine
     if url.get_backend_name() != "postgresql":
@@ -133,7 +135,10 @@ def make_engine(settings: Settings) -> Engine:
     return create_engine(
         url,
         pool_size=database.pool_size,
+        max_overflow=40,
+        pool_timeout=database.busy_timeout_ms / 1000,
         pool_pre_ping=True,
+        hide_parameters=True,  # errors are logged, and parameters hold plates
         connect_args={"options": options, "application_name": "kakou", "connect_timeout": 5},
     )
 

@@ -94,11 +94,7 @@ def add_user(  # noqa: PLR0913 - the parts of a user
         raise InvalidRequest(
             "name: 1 to 64 letters, digits, dots, underscores, hyphens", field="name"
         )
-    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
-        raise InvalidRequest(
-            f"password: {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters",
-            field="password",
-        )
+    _require_length(password)
     if session.get(User, name) is not None:
         raise Conflict(f"name: user {name} exists already", field="name")
     session.add(
@@ -112,6 +108,23 @@ def add_user(  # noqa: PLR0913 - the parts of a user
             created_at=now,
         )
     )
+    session.flush()
+
+
+def set_password(session: Session, name: str, password: str) -> None:
+    """Give a user another password; if it is another, his open sessions end.
+
+    Raises:
+        InvalidRequest: the password is not of the required length.
+        NotFound: no such user.
+    """
+    _require_length(password)
+    user = session.get(User, name)
+    if user is None:
+        raise NotFound(f"no user {name}")
+    if not _matches(user.password_hash, password):
+        user.password_hash = _hasher.hash(password)
+        session.execute(delete(LoginSession).where(LoginSession.user_name == name))
     session.flush()
 
 
@@ -250,6 +263,14 @@ def _account(user: User, opened: LoginSession) -> Account:
         csrf_token=opened.csrf_token,
         expires_at=opened.expires_at,
     )
+
+
+def _require_length(password: str) -> None:
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        raise InvalidRequest(
+            f"password: {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters",
+            field="password",
+        )
 
 
 @cache

@@ -1,0 +1,66 @@
+"""One server process: bind, say where, serve, and stop cleanly on SIGTERM or Ctrl-C."""
+
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+
+from server import schema
+from server.app import create_app
+from server.context import AppContext
+from server.errors import SettingsError
+from server.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        SchemaError: the database is not migrated.
+        SettingsError: the address cannot be bound.
+    """
+    app = create_app(settings)
+    context: AppContext = app.state.context
+    with context.database.read():
+        schema.require_newest(context.database.engine)
+    listener = _bind(settings.http.host, settings.http.port)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.http.forwarded_allow_ips,
+        timeout_graceful_shutdown=settings.http.shutdown_s,
+    )
+    _Server(config, context).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens, and ends the streams when asked to stop, else they would hold it."""
+
+    def __init__(self, config: uvicorn.Config, context: AppContext) -> None:
+        super().__init__(config)
+        self._context = context
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"listening on http://{shown}:{port}", flush=True)  # noqa: T201 - for the caller
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        del frame
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+        self._context.stream.stop()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(f"http: cannot listen on {host}:{port}: {error.strerror}") from None

@@ -47,15 +47,25 @@ def letterbox(image: Image, side_px: int) -> Letterbox:
     high, wide = image.shape[:2]
     scale = min(side_px / max(high, wide), _LARGEST_SCALE)
     width, height = max(1, round(wide * scale)), max(1, round(high * scale))
-    if (width, height) != (wide, high):
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
-    padded = (-(-height // SIZE_MULTIPLE_PX), -(-width // SIZE_MULTIPLE_PX))
-    batch = np.full((1, 3, *(n * SIZE_MULTIPLE_PX for n in padded)), _GREY, np.float32)
-    np.multiply(
-        image.transpose(2, 0, 1), 1 / 255, out=batch[0, :, :height, :width], dtype=np.float32
-    )
+    padded = (-(-n // SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX for n in (height, width))
+    batch = np.full((1, 3, *padded), _GREY, np.float32)
+    for channel, plane in enumerate(cv2.split(_resized(image, width, height))):
+        np.multiply(plane, np.float32(1 / 255), out=batch[0, channel, :height, :width])
     return Letterbox(batch, (width / wide, height / high))
+
+
+def _resized(image: Image, width: int, height: int) -> Image:
+    """Halve by averaging as often as it goes, then interpolate.
+
+    Averaging straight to a broken factor looks hardly better and costs ten times as much.
+    """
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+        high, wide = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * high, : 2 * wide]
+        image = np.asarray(cv2.resize(even, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def decode_grid(

@@ -213,7 +213,8 @@ class Agent:
             return True
         idle_s = self._clock.monotonic_s() - camera.last_frame_s
         over = camera.feed.ended and not camera.health.done
-        silent = isinstance(item, Idle) and idle_s >= self._config.passage.close_after_s
+        waits = camera.config.live or isinstance(item, Idle)
+        silent = waits and idle_s >= self._config.passage.close_after_s
         if over or (silent and not camera.flushed):
             self._keep(camera, camera.pipeline.flush(), outbox, uploader)
             camera.flushed = True
@@ -290,8 +291,8 @@ class Agent:
         uploader.wake()
         queued = outbox.state().queued
         while queued and self._clock.monotonic_s() < ends_s:
-            if self._stop.is_set() and not stopped:
-                break
+            if self._stop.is_set() and (not stopped or uploader.fault):
+                break  # stopped while waiting, or there is nobody to wait for
             self._check_sender()
             self._clock.wait(threading.Event(), 0.05)
             queued = outbox.state().queued

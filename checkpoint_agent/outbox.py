@@ -34,7 +34,13 @@ class Outbox:
     """Passages on their way to the server."""
 
     def __init__(
-        self, path: Path, *, pictures_limit_bytes: int, passages_limit: int, now: datetime
+        self,
+        path: Path,
+        *,
+        pictures_limit_bytes: int,
+        passages_limit: int,
+        now: datetime,
+        may_set_aside: bool = True,
     ) -> None:
         """Open the outbox, creating it, or setting a damaged one aside and starting anew.
 
@@ -43,11 +49,12 @@ class Outbox:
             pictures_limit_bytes: Beyond it the oldest pictures are given up.
             passages_limit: Beyond it the oldest passages are given up.
             now: Names a damaged file that is set aside.
+            may_set_aside: Whether a damaged file may be; not while another process uses it.
 
         Raises:
             OutboxError: naming the file, if it can neither be used nor replaced.
         """
-        self._database = Database(path, now)
+        self._database = Database(path, now, may_set_aside=may_set_aside)
         self._pictures_limit_bytes = pictures_limit_bytes
         self._passages_limit = passages_limit
 

@@ -50,12 +50,13 @@ _CHECKED_WHOLE_BYTES = 256_000_000
 class Database:
     """One SQLite file, used by any thread of one process, one at a time."""
 
-    def __init__(self, path: Path, now: datetime) -> None:
+    def __init__(self, path: Path, now: datetime, *, may_set_aside: bool = True) -> None:
         """Open the file, creating it, or setting a damaged one aside and starting anew.
 
         Args:
             path: The database file; its folder must exist.
             now: Names a damaged file that is set aside.
+            may_set_aside: Whether a damaged file may be.
 
         Raises:
             OutboxError: naming the file, if it can neither be used nor replaced.
@@ -66,12 +67,12 @@ class Database:
         self.set_aside: Path | None = None
         """Where a damaged database was moved when this one was opened, if it was."""
         try:
-            if self._suspect.exists():
+            if self._suspect.exists() and may_set_aside:
                 self._move_aside(now)
             try:
                 self._connection = _open(path)
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _CORRUPT:
+                if not may_set_aside or error.sqlite_errorcode & 0xFF not in _CORRUPT:
                     raise
                 self._move_aside(now)
                 self._connection = _open(path)

@@ -1,0 +1,200 @@
+"""The agent's command line: ``python -m checkpoint_agent run agent.toml``.
+
+Exit codes: 0 done, 1 failed (models, disk, recording), 2 wrong configuration or arguments,
+3 everything was read but not everything delivered in time.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from anpr import AnprError, load_reader
+from checkpoint_agent.agent import Agent
+from checkpoint_agent.check import faults
+from checkpoint_agent.clock import Clock
+from checkpoint_agent.config import AgentConfig, CameraConfig, PassageConfig
+from checkpoint_agent.config_file import load_config
+from checkpoint_agent.errors import AgentError, ConfigError
+from checkpoint_agent.log import set_up
+from checkpoint_agent.outbox import Outbox
+from checkpoint_agent.replay import replay, table_head, table_row, write_pictures
+
+log = logging.getLogger("checkpoint_agent.main")
+
+FAILED, MISCONFIGURED = 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    chosen = _parser().parse_args(arguments)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it would print addresses
+    try:
+        return int(chosen.command(chosen))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return MISCONFIGURED
+    except (AgentError, AnprError) as error:
+        sys.stderr.write(f"checkpoint_agent: {type(error).__name__}: {error}\n")
+        return FAILED
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="checkpoint_agent", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="read the cameras and send passages until stopped")
+    run.add_argument("config", type=Path, metavar="agent.toml")
+    run.add_argument("--once", action="store_true", help="end when all recordings are delivered")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check-config", help="say what is wrong with a configuration")
+    check.add_argument("config", type=Path, metavar="agent.toml")
+    check.add_argument("--offline", action="store_true", help="do not open network cameras")
+    check.set_defaults(command=_check)
+
+    again = commands.add_parser("replay", help="read a recording and show its passages")
+    again.add_argument("recording", type=Path, metavar="VIDEO|FOLDER")
+    again.add_argument("--json", action="store_true", help="one JSON line a passage")
+    again.add_argument("--pictures", type=Path, metavar="DIR", help="write the evidence there")
+    again.add_argument("--config", type=Path, metavar="agent.toml", help="use its rules and reader")
+    again.add_argument("--camera", metavar="ID", help="use this camera's region and lanes")
+    again.set_defaults(command=_replay)
+
+    outbox = commands.add_parser("outbox", help="look after what has not been delivered")
+    outbox.add_argument("action", choices=("status", "requeue", "export"))
+    outbox.add_argument("config", type=Path, metavar="agent.toml")
+    outbox.add_argument("--to", type=Path, metavar="DIR", help="export: folder to write into")
+    outbox.set_defaults(command=_outbox)
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    config = load_config(chosen.config)
+    if chosen.once:
+        if any(camera.live for camera in config.camera):
+            raise ConfigError(f"{chosen.config}: --once is for recordings; a camera here is live")
+        config = config.model_copy(update={"exit_when_done": True})
+    set_up(config.log.format, config.log.level, sys.stderr)
+    agent = Agent(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    try:
+        return agent.run()
+    except ConfigError as error:
+        raise ConfigError(f"{chosen.config}: {error}") from error
+    except (AgentError, AnprError) as error:
+        log.critical("agent stops: %s: %s", type(error).__name__, error)
+        return FAILED
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    config = load_config(chosen.config)
+    found = [
+        f"{chosen.config}: {fault}" for fault in faults(config, Clock(), connect=not chosen.offline)
+    ]
+    if found:
+        raise ConfigError("\n".join(found))
+    sys.stdout.write(f"{chosen.config}: good, {len(config.camera)} cameras\n")
+    return 0
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    config = load_config(chosen.config) if chosen.config else None
+    camera = _camera_of(chosen, config)
+    if config is None:
+        reader = load_reader(recogniser="onnxruntime", threads=os.cpu_count() or 1)
+        rules = PassageConfig()
+    else:
+        wanted = config.reader
+        reader = load_reader(
+            wanted.models_dir, recogniser=wanted.recogniser, threads=wanted.threads
+        )
+        rules = config.passage
+    if not chosen.json:
+        sys.stdout.write(table_head() + "\n")
+    for replayed in replay(camera, rules, reader, Clock()):
+        passage = replayed.entry.passage
+        row = passage.model_dump_json(by_alias=True) if chosen.json else table_row(passage)
+        sys.stdout.write(row + "\n")
+        sys.stdout.flush()
+        if chosen.pictures:
+            write_pictures(replayed.entry, chosen.pictures)
+    return 0
+
+
+def _camera_of(chosen: argparse.Namespace, config: AgentConfig | None) -> CameraConfig:
+    """The camera whose region and lanes hold for a replay, showing the recording."""
+    if not chosen.recording.exists():
+        raise ConfigError(f"{chosen.recording}: no such folder or video file")
+    source = {"source": str(chosen.recording.resolve())}
+    if config is None:
+        return CameraConfig.model_validate({"id": chosen.camera or "replay", **source})
+    cameras = {camera.id: camera for camera in config.camera}
+    name = chosen.camera or config.camera[0].id
+    if name not in cameras:
+        raise ConfigError(f"{chosen.config}: no camera {name!r}; known are: {', '.join(cameras)}")
+    scene = cameras[name].model_dump(include={"id", "region", "lane", "stills", "started_at"})
+    return CameraConfig.model_validate({**scene, **source})
+
+
+def _outbox(chosen: argparse.Namespace) -> int:
+    config = load_config(chosen.config)
+    path = config.data_dir / "outbox.sqlite3"
+    if not path.is_file():
+        raise ConfigError(f"{chosen.config}: data_dir: {path} does not exist yet")
+    limits = config.outbox
+    outbox = Outbox(
+        path,
+        pictures_limit_bytes=limits.pictures_limit_mb * 1_000_000,
+        passages_limit=limits.passages_limit,
+        now=Clock().now(),
+        may_set_aside=False,  # the agent may be at work in it
+    )
+    try:
+        if chosen.action == "export":
+            return _export(outbox, chosen.to)
+        if chosen.action == "requeue":
+            sys.stdout.write(f"{outbox.requeue_dead_letters()} passages are sent again\n")
+            return 0
+        state = outbox.state()
+        figures = {
+            "queued": state.queued,
+            "dead_letters": state.dead,
+            "pictures": state.pictures,
+            "pictures_bytes": state.pictures_bytes,
+            **state.counters,
+        }
+        reasons = [{"passage": d.passage_id, "reason": d.reason} for d in outbox.dead_letters()]
+        sys.stdout.write(json.dumps({**figures, "rejections": reasons}, ensure_ascii=False) + "\n")
+        return 0
+    finally:
+        outbox.close()
+
+
+def _export(outbox: Outbox, folder: Path | None) -> int:
+    """Write everything undelivered as JSON lines and pictures."""
+    if folder is None:
+        raise ConfigError("outbox export needs --to DIR")
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = outbox.entries()
+    with (folder / "passages.jsonl").open("w", encoding="utf-8") as lines:
+        for state, body, pictures in entries:
+            row = {"state": state, "passage": json.loads(body)}
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            for name in pictures:
+                content = outbox.picture(name)
+                if content is not None:
+                    (folder / f"{name}.jpg").write_bytes(content)
+    sys.stdout.write(f"{len(entries)} passages written to {folder}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

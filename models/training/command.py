@@ -1,0 +1,60 @@
+"""What the training commands share: their arguments and the data that these name."""
+
+import argparse
+from pathlib import Path
+
+from benchmarks.rendering.glyphs import GlyphSource, OfficialGlyphs, OwnGlyphs
+from models.training.real_plates import RealPlates, build, load
+
+QUICK_STEPS = 4
+QUICK_BATCH = 8
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, *, name: str, steps: int, batch: int, rate: float
+) -> None:
+    """The arguments of every training command."""
+    parser.add_argument("--data", type=Path, help="folder of the plate imagery")
+    parser.add_argument("--ccpd", type=Path, help="folder of the full-size CCPD scenes")
+    parser.add_argument("--cache", type=Path, help="folder of the cut plates (made if absent)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
+    parser.add_argument("--name", default=name, help="folder of this run under --runs")
+    parser.add_argument("--export", type=Path, help="write the trained network into this folder")
+    parser.add_argument("--quick", action="store_true", help="a few steps on drawn plates only")
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--rate", type=float, default=rate, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make crops")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the network")
+    parser.add_argument("--log-every", type=int, default=50)
+    parser.add_argument("--score-every", type=int, default=500)
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line; ``--quick`` cuts the run down."""
+    args = parser.parse_args()
+    if args.quick:
+        args.data = args.ccpd = None
+        args.steps, args.batch = min(args.steps, QUICK_STEPS), QUICK_BATCH
+        args.workers, args.log_every, args.score_every = 0, 1, args.steps
+    elif args.data is None:
+        parser.error("--data is needed (or --quick)")
+    return args
+
+
+def real_plates(args: argparse.Namespace) -> RealPlates | None:
+    """The real plates, cut first if that was not done yet; ``None`` for a quick run."""
+    if args.data is None:
+        return None
+    cache = args.runs / "plates" if args.cache is None else args.cache
+    if not (cache / "meta.jsonl").exists():
+        build(args.data, args.ccpd, cache)
+    return load(cache)
+
+
+def glyph_source(args: argparse.Namespace) -> GlyphSource:
+    """The official glyphs where the imagery is at hand, else the project's own letterforms."""
+    if args.data is None:
+        return OwnGlyphs()
+    return OfficialGlyphs(args.data / "glyphs/font_model")

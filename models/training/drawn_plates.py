@@ -1,0 +1,98 @@
+"""Drawn plates of every kind, set into the surroundings and the light of real photographs."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anpr.plate import PlateKind
+from benchmarks.rendering.glyphs import GlyphSource
+from benchmarks.rendering.plates import DrawnPlate, draw_plate, random_plate
+from models.training.degrade import DEFAULT_HARSHNESS, Harshness, Mounted, photograph
+from models.training.network_recogniser import INPUT_PX
+from models.training.plate_canvas import CORE
+from models.training.real_plates import RealPlates
+
+Picture = NDArray[np.uint8]
+
+KIND_SHARES: Final[dict[PlateKind, float]] = {
+    PlateKind.SMALL: 0.17,
+    PlateKind.LARGE: 0.17,
+    PlateKind.TRAILER: 0.06,
+    PlateKind.COACH: 0.05,
+    PlateKind.POLICE: 0.06,
+    PlateKind.NEW_ENERGY_SMALL: 0.09,
+    PlateKind.NEW_ENERGY_LARGE: 0.07,
+    PlateKind.EMBASSY: 0.03,
+    PlateKind.CONSULATE: 0.02,
+    PlateKind.HONG_KONG: 0.02,
+    PlateKind.MACAO: 0.02,
+    PlateKind.ARMED_POLICE: 0.04,
+    PlateKind.MILITARY: 0.04,
+    PlateKind.EMERGENCY: 0.03,
+    PlateKind.AGRICULTURAL: 0.02,
+    PlateKind.MOTORCYCLE: 0.03,
+    PlateKind.FOREIGN: 0.08,
+}
+"""How often each kind is drawn; rare kinds far more often than on the road."""
+
+_MARGIN_X: Final = 0.2
+_MARGIN_Y: Final = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSource:
+    """Drawn plates; with real plates at hand, in their surroundings and light."""
+
+    glyphs: GlyphSource
+    plates: RealPlates | None = None
+    shares: tuple[tuple[PlateKind, float], ...] = tuple(KIND_SHARES.items())
+    harshness: Harshness = DEFAULT_HARSHNESS
+
+    def crop(self, rng: np.random.Generator) -> tuple[Picture, str]:
+        """One drawn plate as the recogniser is given it."""
+        weights = np.array([share for _, share in self.shares])
+        kind = self.shares[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
+        mounted, drawn = self.mounted(kind, rng)
+        return photograph(mounted, INPUT_PX, rng, self.harshness), drawn.text
+
+    def mounted(self, kind: PlateKind, rng: np.random.Generator) -> tuple[Mounted, DrawnPlate]:
+        """A new plate of a kind with surroundings."""
+        text = random_plate(kind, rng)
+        wear = float(rng.random() ** 2)
+        drawn = draw_plate(text, kind, glyphs=self.glyphs, rng=rng, wear=wear)
+        plate = drawn.image
+        high, wide = plate.shape[:2]
+        left, top = round(wide * _MARGIN_X), round(high * _MARGIN_Y)
+        size = (wide + 2 * left, high + 2 * top)
+        if self.plates is None:
+            canvas = np.empty((size[1], size[0], 3), np.uint8)
+            canvas[:] = rng.integers(10, 230, 3).astype(np.uint8)
+        else:
+            real = self.plates.canvases[int(rng.integers(len(self.plates.samples)))]
+            canvas = cv2.resize(real, size, interpolation=cv2.INTER_LINEAR)
+            if rng.random() < 0.6:
+                plate = in_light_of(plate, real, rng)
+        canvas[top : top + high, left : left + wide] = plate
+        core = (float(left), float(top), float(left + wide), float(top + high))
+        return Mounted(canvas, core, drawn.rows), drawn
+
+
+def in_light_of(plate: Picture, real: Picture, rng: np.random.Generator) -> Picture:
+    """Give a drawn plate the range of brightness and the uneven light of a real one."""
+    x1, y1, x2, y2 = CORE
+    core = cv2.cvtColor(real[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY)
+    low, high = np.percentile(core, (4, 96))
+    if high - low < 25:
+        return plate
+    own = cv2.cvtColor(plate, cv2.COLOR_BGR2GRAY)
+    own_low, own_high = np.percentile(own[::2, ::2], (4, 96))
+    gain = float(np.clip((high - low) / max(20.0, own_high - own_low), 0.2, 1.6))
+    out = (plate.astype(np.float32) - own_low) * gain + low
+    if rng.random() < 0.5:
+        field = cv2.GaussianBlur(core, (0, 0), 14).astype(np.float32)
+        field = cv2.resize(field / max(1.0, float(field.mean())), plate.shape[1::-1])
+        out *= field[..., None].clip(0.5, 1.6)
+    return out.clip(0, 255).astype(np.uint8)

@@ -277,6 +277,7 @@ class Agent:
         """The body of the sending thread; its failure ends the agent."""
         try:
             uploader.run()
+            uploader.close()
         except Exception as error:  # noqa: BLE001 - raised again by the thread that runs the agent
             self._uploader_error = error
             self._ready.set()

@@ -109,7 +109,6 @@ class Uploader:
             if not busy:
                 self._clock.wait(self._wake, min(1.0, self._config.heartbeat_s))
                 self._wake.clear()
-        self._client.close()
 
     def wake(self) -> None:
         """Something new is in the outbox."""
@@ -119,6 +118,10 @@ class Uploader:
         """End :meth:`run` as soon as the request under way has its answer."""
         self._stop.set()
         self._wake.set()
+
+    def close(self) -> None:
+        """Close the connections; :meth:`run` must have ended."""
+        self._client.close()
 
     def _note_failure(self, error: ServerUnavailable, failures: int) -> None:
         level = logging.ERROR if isinstance(error, AccessRefused) else logging.WARNING

@@ -1,0 +1,227 @@
+"""Laws of the outbox: nothing put is lost, nothing is stored twice, every fate is written down."""
+
+import hashlib
+import itertools
+import os
+import signal
+import sqlite3
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from checkpoint_agent.errors import OutboxError
+from checkpoint_agent.outbox_values import Entry, Picture
+from tests.checkpoint_agent.conftest import open_outbox
+from tests.checkpoint_agent.fakes import NOON, make_passage
+
+HOUR = timedelta(hours=1)
+
+
+def picture(content: bytes) -> Picture:
+    return Picture(hashlib.sha256(content).hexdigest(), content)
+
+
+def entry(number: int, *pictures: Picture, at=NOON) -> Entry:
+    return Entry(make_passage(number, at=at, pictures=[p.sha256 for p in pictures]), pictures)
+
+
+def ids_of(batch) -> list[str]:
+    return [str(passage.passage_id) for passage in batch.passages]
+
+
+def test_what_was_put_comes_out_with_its_pictures_after_reopening(tmp_path):
+    path = tmp_path / "outbox.sqlite3"
+    scene = picture(b"scene")
+    box = open_outbox(path)
+    assert box.put([entry(1, scene)], {"gate-1": "place 7"}) == 1
+    box.close()
+    box = open_outbox(path)
+    batch = box.next_batch(10, live_since=NOON - HOUR)
+    assert batch.passages == (entry(1, scene).passage,)
+    assert batch.unsent_pictures == (scene.sha256,)
+    assert box.picture(scene.sha256) == b"scene"
+    assert box.position("gate-1") == "place 7"
+    box.close()
+
+
+def test_the_same_passage_is_stored_once(outbox):
+    assert outbox.put([entry(1), entry(1)]) == 1
+    assert outbox.put([entry(1)]) == 0
+    assert outbox.state().queued == 1
+
+
+def test_live_passages_overtake_the_backlog_and_each_goes_oldest_first(outbox):
+    old = [entry(n, at=NOON - HOUR + timedelta(seconds=n)) for n in range(3)]
+    new = [entry(n, at=NOON + timedelta(seconds=n)) for n in range(3)]
+    outbox.put([*reversed(old), *reversed(new)])
+    live = outbox.next_batch(2, live_since=NOON)
+    assert (live.delivery, live.passages) == ("live", tuple(e.passage for e in new[:2]))
+    outbox.settle(accepted=[str(e.passage.passage_id) for e in new])
+    backlog = outbox.next_batch(9, live_since=NOON)
+    assert (backlog.delivery, backlog.passages) == ("backlog", tuple(e.passage for e in old))
+
+
+def test_a_deferred_passage_holds_up_nothing(outbox):
+    outbox.put([entry(1), entry(2, at=NOON + HOUR)])
+    first = ids_of(outbox.next_batch(1, live_since=NOON))
+    assert ids_of(outbox.next_batch(1, live_since=NOON, deferred=first)) != first
+
+
+def test_each_outcome_has_its_fate(outbox):
+    entries = [entry(n) for n in range(4)]
+    outbox.put(entries)
+    accepted, duplicate, rejected, kept = (str(e.passage.passage_id) for e in entries)
+    outbox.settle(
+        accepted=[accepted],
+        duplicate=[duplicate],
+        rejected={rejected: "camera_id: unknown"},
+        kept=[kept],
+    )
+    assert ids_of(outbox.next_batch(9, live_since=NOON)) == [kept]
+    assert [(d.passage_id, d.reason) for d in outbox.dead_letters()] == [
+        (rejected, "camera_id: unknown")
+    ]
+    state = outbox.state()
+    assert (state.queued, state.dead) == (1, 1)
+    assert state.counters == {"stored": 4, "accepted": 1, "duplicate": 1, "rejected": 1}
+    assert outbox.requeue_dead_letters() == 1
+    assert sorted(ids_of(outbox.next_batch(9, live_since=NOON))) == sorted([rejected, kept])
+
+
+def test_a_picture_lives_as_long_as_a_passage_shows_it(outbox):
+    shared, own = picture(b"two cars in one frame"), picture(b"plate")
+    outbox.put([entry(1, shared, own), entry(2, shared)])
+    outbox.settle(accepted=[str(make_passage(1).passage_id)])
+    assert outbox.picture(own.sha256) is None
+    assert outbox.picture(shared.sha256) is not None
+    outbox.settle(accepted=[str(make_passage(2).passage_id)])
+    assert outbox.state().pictures == 0
+
+
+def test_a_kept_passage_sends_its_pictures_again(outbox):
+    scene = picture(b"scene")
+    outbox.put([entry(1, scene)])
+    outbox.picture_sent(scene.sha256)
+    assert outbox.next_batch(1, live_since=NOON).unsent_pictures == ()
+    outbox.settle(kept=[str(make_passage(1).passage_id)])
+    assert outbox.next_batch(1, live_since=NOON).unsent_pictures == (scene.sha256,)
+
+
+def test_beyond_the_cap_the_oldest_pictures_go_and_their_passages_stay(tmp_path):
+    box = open_outbox(tmp_path / "o.sqlite3", pictures_limit_bytes=250)
+    for n in range(4):
+        box.put([entry(n, picture(bytes([n]) * 100), at=NOON + timedelta(seconds=n))])
+    batch = box.next_batch(9, live_since=NOON)
+    assert [len(passage.evidence) for passage in batch.passages] == [0, 0, 1, 1]
+    state = box.state()
+    assert (state.queued, state.pictures_bytes) == (4, 200)
+    assert state.counters["pictures_given_up"] == 2
+    box.close()
+
+
+def test_beyond_the_limit_of_passages_the_oldest_go_and_are_counted(tmp_path):
+    box = open_outbox(tmp_path / "o.sqlite3", passages_limit=3)
+    box.put([entry(n, at=NOON + timedelta(seconds=n)) for n in range(5)])
+    batch = box.next_batch(9, live_since=NOON - HOUR)
+    assert [p.captured_at.second for p in batch.passages] == [2, 3, 4]
+    assert box.state().counters["passages_given_up"] == 2
+    box.close()
+
+
+def test_a_passage_that_this_version_cannot_read_blocks_nothing(tmp_path):
+    path = tmp_path / "o.sqlite3"
+    box = open_outbox(path)
+    box.put([entry(1), entry(2, at=NOON + HOUR)])
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE passage SET body = '{}' WHERE sequence = 1")
+    db.close()
+    batch = box.next_batch(9, live_since=NOON)
+    assert ids_of(batch) == [str(make_passage(2, at=NOON + HOUR).passage_id)]
+    assert "unreadable" in box.dead_letters()[0].reason
+    box.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "middle", "suspect"])
+def test_a_damaged_database_is_set_aside_and_started_anew(tmp_path, damage):
+    path = tmp_path / "outbox.sqlite3"
+    box = open_outbox(path)
+    box.put([entry(n, picture(bytes([n]) * 5000)) for n in range(20)])
+    box.close()
+    content = bytearray(path.read_bytes())
+    if damage == "garbage":
+        path.write_bytes(b"this is no database, it is a sentence" * 400)
+    elif damage == "middle":
+        content[4096 * 2 : 4096 * 6] = os.urandom(4096 * 4)
+        path.write_bytes(content)
+    else:
+        path.with_name("outbox.sqlite3.suspect").touch()
+    box = open_outbox(path)
+    assert box.set_aside is not None
+    assert box.set_aside.exists()
+    assert box.state().queued == 0
+    assert box.put([entry(1)]) == 1
+    box.close()
+    assert open_and_count(path) == 1
+
+
+def open_and_count(path: Path) -> int:
+    box = open_outbox(path)
+    try:
+        assert box.set_aside is None
+        return box.state().queued
+    finally:
+        box.close()
+
+
+def test_an_outbox_that_cannot_be_created_says_which_file(tmp_path):
+    with pytest.raises(OutboxError, match="no-such-folder"):
+        open_outbox(tmp_path / "no-such-folder" / "outbox.sqlite3")
+
+
+def write_for_ever(path: Path, start: int, report: int) -> None:
+    """Put passages one after the other, reporting each; the body of a process to be killed."""
+    box = open_outbox(path)
+    for n in itertools.count(start):
+        box.put([entry(n, picture(b"%d" % n * 3000))], {"gate-1": str(n)})
+        os.write(report, b"%d\n" % n)
+
+
+def test_kill_9_loses_nothing_that_was_put(tmp_path):
+    """Twenty times: whatever the writer reported as put is there, whole, with the position."""
+    path = tmp_path / "outbox.sqlite3"
+    start = 0
+    for kill in range(20):
+        reading, writing = os.pipe()
+        writer = os.fork()
+        if writer == 0:
+            try:
+                write_for_ever(path, start, writing)
+            finally:
+                os._exit(1)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as reports:
+            reported = int(reports.readline())
+            time.sleep(0.007 * (kill % 7))
+            os.kill(writer, signal.SIGKILL)
+            reported = max([reported, *map(int, reports.read().split())])
+        assert os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1]) == -signal.SIGKILL
+        box = open_outbox(path)
+        assert box.set_aside is None
+        position = int(box.position("gate-1") or -1)
+        state = box.state()
+        # The last one may have been put without having been reported; none is missing.
+        assert reported <= position <= reported + 1
+        assert state.queued == state.pictures == position + 1
+        assert state.counters["stored"] == state.queued
+        box.close()
+        start = position + 1
+    box = open_outbox(path)
+    while (batch := box.next_batch(100, live_since=NOON)) is not None:
+        for passage in batch.passages:
+            assert all(box.picture(item.sha256) for item in passage.evidence)
+        box.settle(accepted=ids_of(batch))
+    assert box.state().counters["accepted"] == start > 40
+    assert box.state().pictures == 0
+    box.close()

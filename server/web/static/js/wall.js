@@ -150,7 +150,7 @@ board.addEventListener("change", (event) => {
 });
 
 board.addEventListener("click", (event) => {
-  const pressed = /** @type {HTMLElement} */ (event.target).closest("button");
+  const pressed = /** @type {HTMLElement} */ (event.target).closest("#unsigned button");
   if (pressed && event.detail > 0 && performance.now() - shiftedAt < SHIFT_GUARD_MS) {
     event.preventDefault();
     event.stopPropagation();

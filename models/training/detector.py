@@ -9,6 +9,8 @@ object a line) and, after every evaluation, ``detector.onnx``.
 import argparse
 import json
 import math
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -44,7 +46,7 @@ class Recipe:
     warmup_steps: int = 200
     average: float = 0.998
     seed: int = 1
-    views: tuple[tuple[int, int], ...] = ((320, 16), (320, 16), (416, 10))
+    views: tuple[tuple[int, int], ...] = ((256, 16), (256, 16), (384, 8))
     """(side in pixels, views a batch), taken in turn."""
     pool: int = 160
 
@@ -114,6 +116,7 @@ class Pace:
     """How often a run reports and measures itself."""
 
     report_every: int = 50
+    save_every: int = 200
     evaluate_every: int = 1000
     workers: int = 1
     threshold: float = 0.35
@@ -127,7 +130,8 @@ class Run:
         self.folder, self.recipe = folder, recipe
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
-        self.net = PlateNet()
+        # on a CPU, training is a fifth faster with the channels last in memory
+        self.net = PlateNet().to(memory_format=torch.channels_last)
         self.averaged = PlateNet()
         self.averaged.load_state_dict(self.net.state_dict())
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
@@ -180,7 +184,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.net.train()
-        losses = detector_loss(*self.net(batch["image"].float() / 255), batch)
+        image = batch["image"].float().contiguous(memory_format=torch.channels_last) / 255
+        losses = detector_loss(*self.net(image), batch)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -215,18 +220,25 @@ def train(run: Run, sources: Sources, data: Path | None, pace: Pace) -> None:
         num_workers=pace.workers,
         prefetch_factor=4 if pace.workers else None,
     )
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
     began, first = time.monotonic(), run.step
     sums: Counter[str] = Counter()
     for batch in loader:
         if run.step >= run.recipe.steps:
             break
         sums.update(run.learn(batch) | {"steps": 1})
-        last = run.step == run.recipe.steps
+        last = stopping.is_set() or run.step == run.recipe.steps
         if run.step % pace.report_every == 0 or last:
             report(run, sums, (time.monotonic() - began) / (run.step - first))
             sums.clear()
-        if run.step % pace.evaluate_every == 0 or last:
+        if run.step % pace.save_every == 0 or last:
             run.save()
+        if stopping.is_set():
+            print(f"stopped at step {run.step}; the same command goes on from there", flush=True)
+            return
+        if run.step % pace.evaluate_every == 0 or last:
             finish(run, data, pace.threshold)
 
 
@@ -303,7 +315,12 @@ def main() -> None:
         run.begin_from(given.begin)
     size = f"{parameter_count(run.net):,} parameters, {multiply_adds(run.net, 384, 640) / 1e6:.0f} M multiply-adds at 640x384"
     print(f"{size}; {sources.summary()}; starting at step {run.step}", flush=True)
-    pace = Pace(2 if given.quick else 50, given.evaluate_every, workers, given.threshold)
+    pace = Pace(
+        report_every=2 if given.quick else 50,
+        evaluate_every=given.evaluate_every,
+        workers=workers,
+        threshold=given.threshold,
+    )
     train(run, sources, data, pace)
 
 

@@ -7,6 +7,7 @@ ones do not.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -145,22 +146,25 @@ def export_onnx(net: PlateNet, path: Path, metadata: dict[str, str]) -> None:
 
     exported = _Exported(net).eval()
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        exported,
-        (torch.zeros(1, 3, 384, 640),),
-        str(path),
-        input_names=["image"],
-        output_names=["heat", "quad", "rows"],
-        dynamic_axes={
-            "image": {2: "height", 3: "width"},
-            **{
-                name: {2: "rows_of_cells", 3: "columns_of_cells"}
-                for name in ("heat", "quad", "rows")
+    with warnings.catch_warnings():
+        # the exporter that is to replace this one needs a further package for the same result
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        torch.onnx.export(
+            exported,
+            (torch.zeros(1, 3, 384, 640),),
+            str(path),
+            input_names=["image"],
+            output_names=["heat", "quad", "rows"],
+            dynamic_axes={
+                "image": {2: "height", 3: "width"},
+                **{
+                    name: {2: "rows_of_cells", 3: "columns_of_cells"}
+                    for name in ("heat", "quad", "rows")
+                },
             },
-        },
-        opset_version=17,
-        dynamo=False,
-    )
+            opset_version=17,
+            dynamo=False,
+        )
     model = onnx.load(str(path))
     del model.metadata_props[:]
     entries = {"stride": str(STRIDE_PX), "outputs": json.dumps(["heat", "quad", "rows"])} | metadata

@@ -7,6 +7,7 @@ corners go through the same homography as the pixels.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -23,17 +24,25 @@ VISIBLE_PART = 0.75
 PADDING_LEVEL = 127
 
 _HEAT_SIGMA_U, _HEAT_SIGMA_V = 0.12, 0.2
+_SMALLEST_LEVEL_PX = 40
+_CARELESSLY_SHRUNK_PART = 0.2
+"""Part of the views that are shrunk without averaging enough, as fast software does."""
 _TAUGHT_FROM = 0.35
 """Cells with at least this much heat learn the corners too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoadedScene:
     """A decoded frame with what is known about it."""
 
     image: NDArray[np.uint8]
     plates: tuple[LabelledPlate, ...]
     ignored: tuple[Corners, ...] = ()
+
+    @cached_property
+    def levels(self) -> tuple[NDArray[np.uint8], ...]:
+        """The frame at full, half, quarter … size."""
+        return halves(self.image)
 
 
 @dataclass(slots=True)
@@ -132,27 +141,42 @@ def _through(matrix: NDArray[np.float64], corners: Corners) -> Corners:
     return moved
 
 
+def halves(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+    """The picture at full, half, quarter … size, each the average of the one before."""
+    levels = [image]
+    while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_LEVEL_PX:
+        high, wide = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], (wide // 2, high // 2), interpolation=cv2.INTER_AREA))
+    return tuple(levels)
+
+
 def _warp_onto(
     canvas: NDArray[np.uint8],
-    image: NDArray[np.uint8],
+    levels: tuple[NDArray[np.uint8], ...],
     matrix: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> None:
-    """Draw the scene into the canvas, averaging first where it shrinks much (mostly)."""
+    """Draw the scene into the canvas from the level that is averaged enough (mostly)."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    if scale < 0.7 and rng.random() < 0.8:
-        height, width = image.shape[:2]
-        factor = max(scale, 0.02)
-        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        grow = np.diag([width / small.shape[1], height / small.shape[0], 1.0])
+    sharp = rng.random() < _CARELESSLY_SHRUNK_PART
+    wanted = int(np.log2(max(1.0, 1 / scale)) + (0.0 if sharp else 0.5))
+    image = levels[min(wanted, len(levels) - 1)]
+    if image is not levels[0]:
+        grow = np.diag(
+            [levels[0].shape[1] / image.shape[1], levels[0].shape[0] / image.shape[0], 1.0]
+        )
         # pixel centres, not corners, are at whole numbers
         shift, unshift = np.eye(3), np.eye(3)
         shift[:2, 2], unshift[:2, 2] = 0.5, -0.5
         matrix = matrix @ unshift @ grow @ shift
-        image = small
     size = (canvas.shape[1], canvas.shape[0])
     cv2.warpPerspective(
-        image, matrix, size, dst=canvas, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
+        image,
+        matrix,
+        size,
+        dst=canvas,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_TRANSPARENT,
     )
 
 
@@ -173,7 +197,7 @@ def _add_layer(
     height, width = scene.image.shape[:2]
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     outline = _through(matrix, frame)
-    _warp_onto(view.image, scene.image, matrix, rng)
+    _warp_onto(view.image, scene.levels, matrix, rng)
     below, view.plates = view.plates, []
     for plate in below:
         hidden = _overlap(plate.corners, outline)
@@ -292,7 +316,7 @@ class ScenePool:
         fresh: Iterator[LoadedScene],
         capacity: int,
         rng: np.random.Generator,
-        replace_part: float = 0.35,
+        replace_part: float = 0.2,
     ) -> None:
         self._fresh, self._rng, self._replace_part = fresh, rng, replace_part
         self._scenes: list[LoadedScene] = []

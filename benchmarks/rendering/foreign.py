@@ -1,0 +1,178 @@
+"""Plates that are not Chinese: European, American and other looks in several typefaces."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.rendering import grounds
+from benchmarks.rendering.glyphs import GlyphSource, font_ink
+from benchmarks.rendering.strokes import draw_strokes
+
+Picture = NDArray[np.uint8]
+Bgr = tuple[int, int, int]
+
+_SIZES_MM = ((520, 110), (520, 110), (305, 152), (305, 152), (400, 130), (340, 110), (330, 165))
+_GROUNDS: tuple[Bgr, ...] = (
+    (228, 230, 230), (228, 230, 230), (228, 230, 230), (40, 190, 240), (226, 214, 196),
+    (196, 200, 200), (36, 30, 30), (150, 60, 20), (60, 120, 40), (70, 40, 170),
+)  # fmt: skip
+_DARK_INKS: tuple[Bgr, ...] = ((30, 28, 28), (30, 28, 28), (110, 40, 20), (40, 90, 20), (40, 30, 150))
+_HERSHEY = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_PLAIN,
+)
+_FACES = 9
+"""0-2 the project's strokes light, regular, heavy; 3-7 Hershey's; 8 the font of the project."""
+_SLOGANS = (
+    "CALIFORNIA", "ARIZONA", "TEXAS", "BRASIL", "SP - SAO PAULO", "BA-SALVADOR", "NEW YORK",
+    "FLORIDA", "THE SUNSHINE STATE", "AUTO", "www.dealer.example", "SINCE 1987", "MERCOSUL",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How one foreign plate looks."""
+
+    width_mm: float
+    height_mm: float
+    rows: int
+    groups: tuple[str, ...]
+    dash: bool
+    face: int
+    ground: Bgr
+    ink: Bgr
+    band: bool
+    """A blue band with a country's letter on the left."""
+    slogan: str
+
+
+def _groups(text: str, rng: np.random.Generator) -> tuple[str, ...]:
+    """Break the text where letters and digits meet, sometimes."""
+    if rng.random() < 0.25 or len(text) < 4:
+        return (text,)
+    cuts = [i for i in range(1, len(text)) if text[i].isdigit() != text[i - 1].isdigit()]
+    cuts = [i for i in cuts if 2 <= i <= len(text) - 2] or [len(text) // 2]
+    kept = cuts if rng.random() < 0.2 else [cuts[int(rng.integers(len(cuts)))]]
+    edges = [0, *kept, len(text)]
+    return tuple(text[a:b] for a, b in zip(edges, edges[1:], strict=False))
+
+
+def design(text: str, rng: np.random.Generator) -> Design:
+    """Choose a look for this text."""
+    width, height = _SIZES_MM[int(rng.integers(len(_SIZES_MM)))]
+    rows = 2 if width < 350 and height > 140 and len(text) >= 5 and rng.random() < 0.22 else 1
+    ground = _GROUNDS[int(rng.integers(len(_GROUNDS)))]
+    dark = sum(ground) < 330
+    ink = (232, 232, 232) if dark else _DARK_INKS[int(rng.integers(len(_DARK_INKS)))]
+    return Design(
+        width,
+        height,
+        rows,
+        _groups(text, rng),
+        dash=bool(rng.random() < 0.3),
+        face=int(rng.integers(_FACES)),
+        ground=ground,
+        ink=ink,
+        band=bool(width == 520 and rng.random() < 0.7),
+        slogan=_SLOGANS[int(rng.integers(len(_SLOGANS)))] if rng.random() < 0.6 else "",
+    )
+
+
+@lru_cache(maxsize=8192)
+def _letter(char: str, face: int, wide: int, high: int) -> Picture:
+    """One character filling a cell of pixels."""
+    if face <= 2 and char.isalnum():
+        pen = (7.0, 9.5, 12.5)[face]
+        mask = draw_strokes(char, 90 * wide / high, 90.0, 2.0, pen)
+    elif face == 8 or not char.isalnum():
+        mask = font_ink(char)
+    else:
+        canvas = np.zeros((260, 300), np.uint8)
+        thick = (9, 13, 9, 9, 13)[face - 3]
+        scale = 12.0 if face == 7 else 6.0
+        cv2.putText(canvas, char, (30, 200), _HERSHEY[face - 3], scale, 255, thick, cv2.LINE_AA)
+        x, y, w, h = cv2.boundingRect(canvas)
+        mask = canvas[y : y + h, x : x + w]
+    if char in "I1" and mask.shape[1] < 0.45 * mask.shape[0]:
+        pad = round((0.5 * mask.shape[0] - mask.shape[1]) / 2)
+        mask = np.pad(mask, ((0, 0), (max(0, pad), max(0, pad))))
+    return cv2.resize(mask, (wide, high), interpolation=cv2.INTER_AREA)
+
+
+def _write(
+    ink: Picture, groups: tuple[str, ...], area: tuple[int, int, int, int], plan: Design
+) -> None:
+    """Write groups of characters into an area ``(x1, y1, x2, y2)`` of the ink layer."""
+    x1, y1, x2, y2 = area
+    count = sum(map(len, groups))
+    gaps = len(groups) - 1
+    pitch = (x2 - x1) / (count + gaps * 0.7)
+    pitch = min(pitch, (y2 - y1) * 0.72)
+    start = (x1 + x2 - pitch * (count + gaps * 0.7)) / 2
+    wide, high = max(3, round(pitch * 0.82)), max(5, y2 - y1)
+    at = start
+    for n, group in enumerate(groups):
+        if n:
+            if plan.dash:
+                middle = round(at + pitch * 0.3), (y1 + y2) // 2
+                half = max(1, round(pitch * 0.17))
+                ink[middle[1] - half // 2 : middle[1] + half // 2 + 1,
+                    middle[0] - half : middle[0] + half] = 255  # fmt: skip
+            at += pitch * 0.7
+        for char in group:
+            x = round(at + pitch * 0.09)
+            stamp = _letter(char, plan.face, wide, high)
+            part = ink[y1 : y1 + high, x : x + wide]
+            np.maximum(part, stamp[:, : part.shape[1]], out=part)
+            at += pitch
+
+
+def draw(
+    text: str, plan: Design, glyphs: GlyphSource, rng: np.random.Generator, px_per_mm: float
+) -> Picture:
+    """Draw a foreign plate; ``text`` is what its groups say together."""
+    del text, glyphs
+    wide, high = round(plan.width_mm * px_per_mm), round(plan.height_mm * px_per_mm)
+    paint = grounds.Paint(plan.ground, plan.ink, plan.ink, plan.ink)
+    image = grounds.ground(paint, (wide, high), px_per_mm)
+    ink = np.zeros((high, wide), np.uint8)
+    left = round(wide * 0.1) if plan.band else round(wide * 0.04)
+    tall = plan.height_mm / plan.width_mm > 0.4
+    top, bottom = (0.26, 0.80) if tall and plan.slogan else (0.16, 0.84)
+    area = (left, round(high * top), wide - round(wide * 0.04), round(high * bottom))
+    if plan.rows == 2:
+        cut = max(1, len(plan.groups) - 1) if len(plan.groups) > 1 else 0
+        upper, lower = plan.groups[:cut], plan.groups[cut:]
+        if not upper:
+            whole = plan.groups[0]
+            upper, lower = (whole[: len(whole) // 2],), (whole[len(whole) // 2 :],)
+        middle = high // 2
+        _write(ink, upper, (left, round(high * 0.10), area[2], middle - round(high * 0.03)), plan)
+        _write(ink, lower, (left, middle + round(high * 0.03), area[2], round(high * 0.92)), plan)
+    else:
+        _write(ink, plan.groups, area, plan)
+        if tall and plan.slogan:
+            _small_print(image, plan.slogan, (wide // 2, round(high * 0.17)), high, plan.ink)
+    if rng.random() < 0.6:
+        grounds.draw_frame(image, paint, px_per_mm)
+    if plan.band:
+        image[:, : round(wide * 0.075)] = (150, 60, 20)
+        _small_print(image, "E", (round(wide * 0.037), round(high * 0.85)), high, (230, 230, 230))
+    image = grounds.lay_ink(image, ink, plan.ink)
+    grounds.emboss(image, ink, float(rng.uniform(0.0, 0.16)))
+    return image
+
+
+def _small_print(
+    image: Picture, words: str, middle: tuple[int, int], high: int, color: Bgr
+) -> None:
+    scale = high / 220
+    (w, h), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_DUPLEX, scale, 1)
+    origin = (middle[0] - w // 2, middle[1] + h // 2)
+    cv2.putText(image, words, origin, cv2.FONT_HERSHEY_DUPLEX, scale, color, 1, cv2.LINE_AA)

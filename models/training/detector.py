@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -212,7 +213,22 @@ class Run:
             lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
-def train(run: Run, sources: Sources, data: Path | None, pace: Pace) -> None:
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that a run stops between two steps."""
+    stopping = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in numbers}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def train(
+    run: Run, sources: Sources, data: Path | None, pace: Pace, stopping: threading.Event
+) -> None:
     """Go on from ``run.step`` to the recipe's end, reporting, saving and measuring on the way."""
     loader = DataLoader(
         Batches(run.recipe, sources, run.step),
@@ -220,9 +236,6 @@ def train(run: Run, sources: Sources, data: Path | None, pace: Pace) -> None:
         num_workers=pace.workers,
         prefetch_factor=4 if pace.workers else None,
     )
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
     began, first = time.monotonic(), run.step
     sums: Counter[str] = Counter()
     for batch in loader:
@@ -321,7 +334,8 @@ def main() -> None:
         workers=workers,
         threshold=given.threshold,
     )
-    train(run, sources, data, pace)
+    with stop_signals() as stopping:
+        train(run, sources, data, pace, stopping)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from models.training.plate_scenes import (
     ccpd_scenes,
     general_scenes,
     negative_scenes,
-    with_ignored,
+    with_mined,
 )
 
 _PARTS = {
@@ -55,7 +55,11 @@ class Sources:
             "negative": list(negative_scenes(data, cache)),
         }
         if mined:
-            by_source = {name: with_ignored(scenes, mined) for name, scenes in by_source.items()}
+            by_source |= {
+                name: with_mined(scenes, mined)
+                for name, scenes in by_source.items()
+                if name != "negative"
+            }
         return Sources(
             {name: tuple(scenes) for name, scenes in by_source.items() if scenes}, data / "glyphs"
         )

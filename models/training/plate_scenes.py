@@ -149,23 +149,23 @@ def ccpd_scenes(data: Path, ccpd: Path, cache: Path) -> Iterator[Scene]:
             yield Scene(path, group, (LabelledPlate(corners),))
 
 
-def with_ignored(scenes: list[Scene], found: Path) -> list[Scene]:
-    """Add the regions of a mining pass (JSON: file name → list of corners) to the ignored ones.
+def frame_key(scene: Scene) -> str:
+    """Name of a frame in the file of a mining pass."""
+    return f"{scene.path.parent.name}/{scene.path.name}"
 
-    An earlier network's sure finds that no label explains are mostly small unlabelled plates: to
-    learn them as background would teach the network to overlook small plates.
+
+def with_mined(scenes: list[Scene], found: Path) -> list[Scene]:
+    """The frames that a mining pass looked at, with its finds among the ignored regions.
+
+    See ``detector_mine``. ``found`` is a JSON object: ``frame_key`` → list of corners.
     """
-    if not found.exists():
-        return scenes
     regions: dict[str, list] = json.loads(found.read_text(encoding="utf-8"))
     return [
         replace(
             scene,
             ignored=scene.ignored
-            + tuple(
-                np.asarray(c, np.float32)
-                for c in regions.get(f"{scene.path.parent.name}/{scene.path.name}", ())
-            ),
+            + tuple(np.asarray(corners, np.float32) for corners in regions[frame_key(scene)]),
         )
         for scene in scenes
+        if frame_key(scene) in regions
     ]

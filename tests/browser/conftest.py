@@ -49,7 +49,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="chromium is missing: apt install chromium"))
+                item.add_marker(
+                    pytest.mark.skip(reason="chromium is missing: apt install chromium")
+                )
 
 
 class ServerProcess:
@@ -226,7 +228,8 @@ def sit_down(server: ServerProcess, chromium: Browser) -> Iterator[Callable[...,
 
     def open_desk(base_url: str = "", **options: object) -> Desk:
         context = chromium.new_context(
-            viewport={"width": 1366, "height": 768}, **options  # type: ignore[arg-type]
+            viewport={"width": 1366, "height": 768},
+            **options,  # type: ignore[arg-type]
         )
         context.set_default_timeout(15_000)
         desk = Desk(context, context.new_page(), base_url or server.base_url)

@@ -191,9 +191,7 @@ def test_a_wall_that_has_lost_the_server_says_since_when_and_catches_up(
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
-def test_a_line_that_is_open_but_dead_counts_as_lost(
-    server: ServerProcess, desk: Desk
-) -> None:
+def test_a_line_that_is_open_but_dead_counts_as_lost(server: ServerProcess, desk: Desk) -> None:
     """A stream that neither ends nor says anything: the watchdog of the page finds it."""
     page = desk.wall()
     server.pause()

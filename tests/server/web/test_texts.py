@@ -1,0 +1,119 @@
+"""The catalogues say everything that the pages ask for, in every language, and nothing else."""
+
+import re
+import string
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from server.alerts.states import AlertState
+from server.auth.accounts import Role
+from server.settings import Settings
+from server.trajectories.build import LegFlag
+from server.web.texts import LANGUAGES, load_texts
+from server.wire import (
+    Direction,
+    EvidenceRole,
+    PlateColor,
+    PlateKind,
+    PlateState,
+    VehicleColor,
+)
+
+WEB = Path(__file__).parents[3] / "server" / "web"
+
+VOCABULARIES = {
+    "color": get_args(PlateColor),
+    "kind": get_args(PlateKind),
+    "plate_state": get_args(PlateState),
+    "direction": get_args(Direction),
+    "vehicle_color": get_args(VehicleColor),
+    "role_of_picture": get_args(EvidenceRole),
+    "role": tuple(Role),
+    "state": tuple(AlertState),
+    "entry_state": ("active", "withdrawn"),
+    "agent_state": ("online", "late", "never", "faulty"),
+    "leg": tuple(flag for flag in get_args(LegFlag) if flag != "believable"),
+    "purpose": Settings().search.purposes,
+    "reason": Settings().watchlist.reasons,
+}
+"""Sections that translate a vocabulary word by word."""
+
+LITERAL = re.compile(r"""\bt\(\s*["']([a-z_]+\.[a-z0-9_]+)["'](?!\s*~)""")
+QUOTED = re.compile(r"""["']([a-z_]+\.[a-z0-9_]+)["']""")
+COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429", "s503"),
+            "nav": ("wall", "passages", "search", "watchlist", "checkpoints", "audit")}  # fmt: skip
+
+
+def sources() -> str:
+    files = [*WEB.glob("*.py"), *WEB.glob("templates/*.html")]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def actions() -> set[str]:
+    """Every action that the server writes to the audit log."""
+    called = re.compile(r"""(?:action=|_account_for\(session, )"([a-z_]+\.[a-z_]+)\"""")
+    server = WEB.parent
+    return {
+        action
+        for file in server.rglob("*.py")
+        for action in called.findall(file.read_text(encoding="utf-8"))
+    }
+
+
+def test_all_languages_have_the_same_keys() -> None:
+    first, *others = (load_texts(language).by_key for language in LANGUAGES)
+    for other in others:
+        assert other.keys() == first.keys()
+
+
+def test_all_languages_have_the_same_places_in_each_text() -> None:
+    def places(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    first, *others = (load_texts(language).by_key for language in LANGUAGES)
+    for other in others:
+        assert {key: places(text) for key, text in other.items()} == {
+            key: places(text) for key, text in first.items()
+        }
+
+
+def test_no_text_is_empty() -> None:
+    for language in LANGUAGES:
+        assert [key for key, text in load_texts(language).by_key.items() if not text.strip()] == []
+
+
+def test_every_key_that_a_page_asks_for_is_there() -> None:
+    assert set(LITERAL.findall(sources())) <= load_texts("zh").by_key.keys()
+
+
+@pytest.mark.parametrize("section", VOCABULARIES)
+def test_a_vocabulary_is_translated_whole_and_holds_nothing_else(section: str) -> None:
+    keys = load_texts("zh").by_key
+    assert {key for key in keys if key.startswith(f"{section}.")} == {
+        f"{section}.{word}" for word in VOCABULARIES[section]
+    }
+
+
+def test_every_action_of_the_audit_log_has_a_name() -> None:
+    keys = load_texts("zh").by_key
+    named = {key.removeprefix("action.") for key in keys if key.startswith("action.")}
+    assert named == actions()
+
+
+def test_no_key_is_unused() -> None:
+    quoted = set(QUOTED.findall(sources()))
+    composed = {f"{section}.{name}" for section, names in COMPOSED.items() for name in names}
+    unused = {
+        key
+        for key in load_texts("zh").by_key
+        if key.split(".")[0] not in {*VOCABULARIES, "action"}
+    } - quoted - composed  # fmt: skip
+    assert unused == set()
+
+
+def test_a_sites_own_code_is_shown_as_it_is() -> None:
+    texts = load_texts("zh")
+    assert texts.code("purpose", "border_control") == "border_control"
+    assert texts.code("purpose", "stolen_vehicle") == "被盗抢车辆"

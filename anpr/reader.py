@@ -9,17 +9,21 @@ import numpy as np
 
 from anpr import color
 from anpr.color import ColorNetwork, ColorRead
-from anpr.ctc import Lattice, Spelled, hypotheses, spell
 from anpr.detector import PlateDetector
 from anpr.errors import ImageError
-from anpr.plate import UNREAD, Decoded, decode, with_doubt, with_lost_characters
+from anpr.looks import Look, Reading, decide
+from anpr.plate import UNREAD
 from anpr.recogniser import PlateRecogniser, load_recogniser
-from anpr.rectify import MARGIN_U, rectify, rectify_whole
-from anpr.types import Character, Detection, Image, PlateRead
+from anpr.rectify import MARGIN_U, rectify, rectify_whole, widened
+from anpr.types import Character, Detection, Image, PlateRead, Quad
 from anpr.weights import load_model, models_folder
 
-_RETRY_BELOW: Final = 0.5
-"""A read less probable than this is tried again with the other number of rows."""
+_SURE_FROM: Final = 0.9
+"""A plate read less probably than this is looked at again, cut wider."""
+_WIDER_U: Final = 0.06
+"""Part of the plate's width that the wider cut adds at each side: a detector's corner error."""
+_POOR_BELOW: Final = 0.5
+"""A plate still read less probably than this is tried with the other number of rows."""
 _NOT_A_PLATE_FROM: Final = 0.5
 """An unread detection that the colour network doubts so much is dropped."""
 
@@ -84,42 +88,48 @@ class PlateReader:
             return []
         wholes = [rectify_whole(image, d.quad, color.SIZE_PX) for d in detections]
         seen = self._colors.classify(wholes)
-        decoded = self._decode(image, detections, seen)
-        reads = []
-        for detection, ground, (best, spelled, rows) in zip(detections, seen, decoded, strict=True):
-            if not best.number.text and ground.not_a_plate >= _NOT_A_PLATE_FROM:
-                continue
-            reads.append(self._as_read(detection, best, spelled, rows))
-        return reads
-
-    def _decode(
-        self, image: Image, detections: Sequence[Detection], seen: Sequence[ColorRead]
-    ) -> list[tuple[Decoded, tuple[Spelled, ...], int]]:
-        """Each detection's plate, how it is laid along the lattice, and in how many rows."""
-        size = self._recogniser.size_px
-        crops = [rectify(image, d.quad, d.rows, size) for d in detections]
-        results = [
-            (*_decoded(lattice, ground, d.rows), d.rows)
-            for lattice, ground, d in zip(
-                self._recogniser.lattices(crops), seen, detections, strict=True
+        return [
+            self._as_read(detection, reading)
+            for detection, ground, reading in zip(
+                detections, seen, self._readings(image, detections, seen), strict=True
             )
+            if reading.decoded.number.text or ground.not_a_plate < _NOT_A_PLATE_FROM
         ]
-        doubtful = [i for i, (best, _, _) in enumerate(results) if best.probability < _RETRY_BELOW]
-        other_crops = [
-            rectify(image, detections[i].quad, 3 - detections[i].rows, size) for i in doubtful
-        ]
-        for i, lattice in zip(doubtful, self._recogniser.lattices(other_crops), strict=True):
-            rows = 3 - detections[i].rows
-            other, spelled = _decoded(lattice, seen[i], rows)
-            if other.probability > results[i][0].probability:
-                results[i] = (other, spelled, rows)
-        return results
 
-    def _as_read(
-        self, detection: Detection, best: Decoded, spelled: tuple[Spelled, ...], rows: int
-    ) -> PlateRead:
-        number = best.number
-        options = [() if p is None else spelled[p].options for p in best.places]
+    def _readings(
+        self, image: Image, detections: Sequence[Detection], seen: Sequence[ColorRead]
+    ) -> list[Reading]:
+        """Each detection's plate; where the first look leaves doubt, more looks are taken."""
+        quads = [d.quad for d in detections]
+        rows = [d.rows for d in detections]
+        first = self._look(image, quads, rows, MARGIN_U)
+        readings = [
+            decide([look], ground, n) for look, ground, n in zip(first, seen, rows, strict=True)
+        ]
+        doubtful = [i for i, r in enumerate(readings) if r.decoded.probability < _SURE_FROM]
+        wider = [widened(quads[i], _WIDER_U) for i in doubtful]
+        second = self._look(image, wider, [rows[i] for i in doubtful], MARGIN_U + _WIDER_U)
+        for i, look in zip(doubtful, second, strict=True):
+            readings[i] = decide([first[i], look], seen[i], rows[i])
+        poor = [i for i in doubtful if readings[i].decoded.probability < _POOR_BELOW]
+        other_rows = [3 - rows[i] for i in poor]
+        third = self._look(image, [quads[i] for i in poor], other_rows, MARGIN_U)
+        for i, look, n in zip(poor, third, other_rows, strict=True):
+            other = decide([look], seen[i], n)
+            if other.decoded.probability > readings[i].decoded.probability:
+                readings[i] = other
+        return readings
+
+    def _look(
+        self, image: Image, quads: Sequence[Quad], rows: Sequence[int], margin_u: float
+    ) -> list[Look]:
+        size = self._recogniser.size_px
+        crops = [rectify(image, quad, n, size) for quad, n in zip(quads, rows, strict=True)]
+        return [Look(lattice, margin_u) for lattice in self._recogniser.lattices(crops)]
+
+    def _as_read(self, detection: Detection, reading: Reading) -> PlateRead:
+        best, number = reading.decoded, reading.decoded.number
+        options = [() if p is None else reading.spelled[p].options for p in best.places]
         characters = tuple(
             Character(char, score, tuple((c, p) for c, p in considered if c != char))
             for char, score, considered in zip(number.text, best.scores, options, strict=True)
@@ -133,20 +143,10 @@ class PlateReader:
             kind=number.kind,
             color=number.color,
             quad=detection.quad,
-            rows=rows,
+            rows=reading.rows,
             detection_score=detection.score,
             characters=characters,
         )
-
-
-def _decoded(lattice: Lattice, ground: ColorRead, rows: int) -> tuple[Decoded, tuple[Spelled, ...]]:
-    best = decode(hypotheses(lattice), ground.colors)
-    spelled = spell(lattice, best.source)
-    if rows == 1:
-        across = 1 + 2 * MARGIN_U
-        positions = [s.position * across - MARGIN_U for s in spelled]
-        best = with_lost_characters(best, positions, ground.colors)
-    return with_doubt(best), spelled
 
 
 def calibrated(probability: float, calibration: tuple[float, float]) -> float:

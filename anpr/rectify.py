@@ -84,6 +84,13 @@ def is_convex(quad: Quad) -> bool:
     return _is_convex_clockwise(list(quad.as_tuple()))
 
 
+def widened(quad: Quad, u: float) -> Quad:
+    """The quad with this part of its width added at the left and at the right, in perspective."""
+    corners = _corners_of(quad, (-u, 0.0, 1.0 + u, 1.0))
+    tl, tr, br, bl = ((float(x), float(y)) for x, y in corners)
+    return Quad(tl, tr, br, bl)
+
+
 def rectify_whole(image: Image, quad: Quad, size_px: tuple[int, int]) -> Image:
     """The whole plate with its margins, stretched to ``size_px = (width, height)``.
 

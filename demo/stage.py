@@ -145,3 +145,30 @@ def _login(password: str) -> dict[str, Any]:
         "unit": "示例县指挥中心",
         "password": password,
     }
+
+
+def write_agent(
+    stage: Stage, agent_id: str, camera_id: str, server_url: str, camera: dict[str, object]
+) -> Path:
+    """Write the configuration of an agent with one camera; ``camera`` adds to its table."""
+    path = stage.agent_file(agent_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"agent_id = {_toml(agent_id)}",
+        f"data_dir = {_toml((stage.root / 'agents' / agent_id).absolute())}",
+        "[server]",
+        f"url = {_toml(server_url)}",
+        f"token_file = {_toml((stage.tokens_dir / f'{agent_id}.token').absolute())}",
+        "heartbeat_s = 10",
+        # The demo begins with the last minutes, read as fast as they can be; they count as live.
+        "live_within_s = 3600",
+        "[reader]",
+        'recogniser = "onnxruntime"',
+        "threads = 1",
+        "[[camera]]",
+        f"id = {_toml(camera_id)}",
+        *(f"{key} = {_toml(value)}" for key, value in camera.items()),
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path

@@ -46,9 +46,8 @@ class Paint:
 
 def _varied(color: Bgr, rng: np.random.Generator, spread: float = 0.10) -> Bgr:
     """The same paint from another batch, another year of sun."""
-    gain = rng.uniform(1 - spread, 1 + spread * 0.6)
-    tint = rng.uniform(1 - spread * 0.6, 1 + spread * 0.6, 3)
-    b, g, r = (min(255, max(0, round(c * gain * t))) for c, t in zip(color, tint, strict=True))
+    gain, *tint = (1 + spread * (rng.random(4) * (1.6, 1.0, 1.0, 1.0) - (1.0, 0.5, 0.5, 0.5))).tolist()
+    b, g, r = (min(255, int(c * gain * t)) for c, t in zip(color, tint, strict=True))
     return (b, g, r)
 
 
@@ -62,7 +61,7 @@ def _faded(color: Bgr, part: float) -> Bgr:
 def paint_for(kind: PlateKind, color: PlateColor, rng: np.random.Generator) -> Paint:
     """The colours of a plate of this kind on this ground, a little different each time."""
     fade = float(rng.uniform(0.0, 0.35))
-    ground = _varied(_faded(_GROUND[color], fade), rng)
+    ground = _varied(_faded(_GROUND[color], fade), rng, 0.05 if color is PlateColor.WHITE else 0.10)
     light = color in _LIGHT_INK or (
         color is PlateColor.GREEN
         and kind not in {PlateKind.NEW_ENERGY_SMALL, PlateKind.NEW_ENERGY_LARGE}
@@ -93,7 +92,7 @@ def ground(paint: Paint, size_px: tuple[int, int], px_per_mm: float) -> Picture:
         steps = np.linspace(-0.12, 1.0, high, dtype=np.float32).clip(0, 1)[:, None]
         image[:] = (top + (bottom - top) * steps).astype(np.uint8)[:, None]
         return image
-    image[:] = paint.ground
+    cv2.rectangle(image, (0, 0), (wide, high), paint.ground, -1)
     if paint.left is not None:
         edge = round(3.5 * px_per_mm)
         image[:, : round(137 * px_per_mm)] = paint.left
@@ -167,14 +166,7 @@ def lay_ink(image: Picture, mask: Picture, color: Bgr) -> Picture:
     """Paint a colour through a mask (255 = covers) on a picture of the same size."""
     cover = cv2.merge((mask, mask, mask))
     kept = cv2.multiply(image, cv2.bitwise_not(cover), scale=1 / 255)
-    table = _tint_table(color)
-    return cv2.add(kept, cv2.LUT(cover, table))
-
-
-@lru_cache(maxsize=4096)
-def _tint_table(color: Bgr) -> Picture:
-    steps = np.arange(256, dtype=np.float32)[None, :, None] / 255
-    return np.rint(steps * np.array(color, np.float32)).astype(np.uint8)
+    return cv2.add(kept, cv2.merge([cv2.convertScaleAbs(mask, alpha=c / 255) for c in color]))
 
 
 def emboss(image: Picture, ink: Picture, strength: float) -> None:
@@ -260,8 +252,8 @@ def weather(image: Picture, wear: float, rng: np.random.Generator) -> None:
     cover = _window(dirt, image.shape, rng)
     level = 255.0 * (1.0 - 0.75 * wear * rng.random())
     cover = cv2.convertScaleAbs(cv2.subtract(cover, np.float64(level)), alpha=float(0.6 + wear))
-    mud = rng.uniform((60, 75, 85), (140, 155, 165))
-    image[:] = lay_ink(image, cover, (round(mud[0]), round(mud[1]), round(mud[2])))
+    mud = _varied((120, 140, 152), rng, 0.2)
+    image[:] = lay_ink(image, cover, _faded(mud, float(rng.random()) * 0.8))
     if wear > 0.25:
         lines = cv2.convertScaleAbs(_window(scratches, image.shape, rng), alpha=wear * 0.8)
         image[:] = lay_ink(image, lines, (150, 150, 150))

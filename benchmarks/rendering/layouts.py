@@ -75,7 +75,7 @@ def _two_rows(accents: frozenset[int]) -> Layout:
     slots += [
         Slot(27.5 + 80 * i, 90, 65, 110, Series.LOWER, i + 2 in accents) for i in range(5)
     ]
-    return Layout(440, 220, 2, tuple(slots), (220, 45, 6), _BOLTS_TWO)
+    return Layout(440, 220, 2, tuple(slots), None if accents else (220, 45, 6), _BOLTS_TWO)
 
 
 def _motorcycle() -> Layout:

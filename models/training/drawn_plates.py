@@ -1,6 +1,6 @@
 """Drawn plates of every kind, set into the surroundings and the light of real photographs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import cv2
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from anpr.plate import PlateKind
 from benchmarks.rendering.glyphs import GlyphSource
-from benchmarks.rendering.plates import DrawnPlate, draw_plate, random_plate
+from benchmarks.rendering.plates import DrawnPlate, draw_plate
+from benchmarks.rendering.texts import random_plate
 from models.training.degrade import DEFAULT_HARSHNESS, Harshness, Mounted, photograph
 from models.training.network_recogniser import INPUT_PX
 from models.training.plate_canvas import CORE
@@ -35,9 +36,11 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
     PlateKind.AGRICULTURAL: 0.02,
     PlateKind.MOTORCYCLE: 0.03,
     PlateKind.FOREIGN: 0.08,
+    PlateKind.UNKNOWN: 0.02,
 }
 """How often each kind is drawn; rare kinds far more often than on the road."""
 
+_RECENT: Final = 64
 _MARGIN_X: Final = 0.2
 _MARGIN_Y: Final = 0.4
 
@@ -50,12 +53,20 @@ class DrawnSource:
     plates: RealPlates | None = None
     shares: tuple[tuple[PlateKind, float], ...] = tuple(KIND_SHARES.items())
     harshness: Harshness = DEFAULT_HARSHNESS
+    recent: list[tuple[Mounted, str]] = field(default_factory=list)
+    """Plates drawn lately: each is photographed about twice, since drawing costs more."""
 
     def crop(self, rng: np.random.Generator) -> tuple[Picture, str]:
         """One drawn plate as the recogniser is given it."""
+        if len(self.recent) == _RECENT and rng.random() < 0.5:
+            mounted, text = self.recent[int(rng.integers(_RECENT))]
+            return photograph(mounted, INPUT_PX, rng, self.harshness), text
         weights = np.array([share for _, share in self.shares])
         kind = self.shares[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
         mounted, drawn = self.mounted(kind, rng)
+        if len(self.recent) == _RECENT:
+            self.recent.pop(0)
+        self.recent.append((mounted, drawn.text))
         return photograph(mounted, INPUT_PX, rng, self.harshness), drawn.text
 
     def mounted(self, kind: PlateKind, rng: np.random.Generator) -> tuple[Mounted, DrawnPlate]:
@@ -92,7 +103,7 @@ def in_light_of(plate: Picture, real: Picture, rng: np.random.Generator) -> Pict
     gain = float(np.clip((high - low) / max(20.0, own_high - own_low), 0.2, 1.6))
     out = (plate.astype(np.float32) - own_low) * gain + low
     if rng.random() < 0.5:
-        field = cv2.GaussianBlur(core, (0, 0), 14).astype(np.float32)
-        field = cv2.resize(field / max(1.0, float(field.mean())), plate.shape[1::-1])
-        out *= field[..., None].clip(0.5, 1.6)
+        light = cv2.resize(core, (5, 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+        light = cv2.resize(light / max(1.0, float(light.mean())), plate.shape[1::-1])
+        out *= light[..., None].clip(0.5, 1.6)
     return out.clip(0, 255).astype(np.uint8)

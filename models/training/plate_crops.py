@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anpr.plate import PROVINCES, SERIAL, PlateKind
-from benchmarks.rendering.plates import random_plate
+from benchmarks.rendering.texts import random_plate
 from models.training.degrade import DEFAULT_HARSHNESS, Harshness, Mounted, photograph
 from models.training.network_recogniser import INPUT_PX
 from models.training.plate_canvas import CORE

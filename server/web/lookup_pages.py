@@ -113,8 +113,19 @@ def passage(
 
 
 @router.get("/search")
-def show_search(request: Request, context: Context, account: Operator, plate: str = "") -> Response:
-    """The empty form; nothing is looked up before a purpose is given."""
+def show_search(
+    request: Request,
+    context: Context,
+    account: Operator,
+    address: ClientAddress,
+    passage: UUID | None = None,
+) -> Response:
+    """The form, empty or with the plate of a passage; nothing is looked up without a purpose."""
+    plate = ""
+    if passage is not None:
+        inquiry = Inquiry(account, address, context.clock())
+        with context.database.write() as session:
+            plate = open_passage(session, passage, inquiry, context.settings.search).plate
     query = {"plate": plate, "from": "", "to": "", "purpose": "", "case_number": ""}
     return _answer(request, context, account, query, {"asked": False})
 

@@ -1,7 +1,7 @@
 """A checkpoint as the server sees it: an agent that speaks the wire contract over HTTP.
 
-The pictures are drawn here, plainly: what matters to a page is that they are real JPEGs with
-their own content each.
+The scene is drawn here, plainly: what matters to a page is that the pictures are real JPEGs with
+their own content each. The plate is the plate artist's.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,9 @@ import cv2
 import httpx
 import numpy as np
 
+from anpr.plate import PlateKind
+from benchmarks.rendering.glyphs import OwnGlyphs
+from benchmarks.rendering.plates import draw_plate
 from server.wire import (
     EVIDENCE_PATH,
     HEARTBEAT_PATH,
@@ -61,7 +65,7 @@ class Roadside:
         at = at or datetime.now(UTC)
         evidence = tuple(
             self._send_picture(role, jpeg, at)
-            for role, jpeg in (pictures or draw_pictures(plate, color)).items()
+            for role, jpeg in (pictures or draw_pictures(plate, kind)).items()
         )
         passage = Passage(
             passage_id=uuid7(at),
@@ -156,24 +160,20 @@ def uuid7(at: datetime) -> UUID:
     return UUID(int=value | 0b10 << 62 | (random & (2**62 - 1)))
 
 
-_GROUNDS_BGR = {
-    "blue": (184, 79, 15),
-    "yellow": (22, 189, 246),
-    "green": (140, 200, 90),
-    "white": (240, 240, 240),
-    "black": (28, 24, 22),
-}
+@cache
+def _glyphs() -> OwnGlyphs:
+    return OwnGlyphs()
 
 
-def draw_pictures(plate: str, color: str) -> dict[str, bytes]:
-    """A scene and a crop of its plate; every plate gives pictures of its own."""
-    seed = int.from_bytes(hashlib.sha256(f"{plate}{time.perf_counter_ns()}".encode()).digest()[:4])
-    rng = np.random.default_rng(seed)
-    ground = _GROUNDS_BGR.get(color, (120, 100, 90))
-    crop = np.full((70, 220, 3), ground, np.uint8)
-    ink = (20, 20, 20) if color in {"yellow", "green", "white"} else (245, 245, 245)
-    cv2.rectangle(crop, (3, 3), (216, 66), ink, 1)
-    cv2.putText(crop, plate[1:] or "----", (14, 50), cv2.FONT_HERSHEY_DUPLEX, 1.25, ink, 3)
+def draw_pictures(plate: str, kind: str) -> dict[str, bytes]:
+    """A plain scene and the crop of its plate; every passage gives pictures of its own."""
+    rng = np.random.default_rng(time.perf_counter_ns())
+    # a plate that could not be read is drawn as any other, and blurred
+    drawn_kind = PlateKind.SMALL if kind == "unknown" else PlateKind(kind)
+    text = plate.replace("?", "8") or "鲁H8B0D1"
+    crop = draw_plate(text, drawn_kind, glyphs=_glyphs(), rng=rng).image
+    if plate != text:
+        crop = cv2.GaussianBlur(crop, (0, 0), 4)
     scene = np.zeros((720, 1280, 3), np.uint8)
     scene[:330] = (96, 84, 74)
     scene[330:] = (62, 60, 58)
@@ -182,9 +182,10 @@ def draw_pictures(plate: str, color: str) -> dict[str, bytes]:
     body = tuple(int(v) for v in rng.integers(60, 210, 3))
     cv2.rectangle(scene, (410, 250), (870, 600), body, -1)
     cv2.rectangle(scene, (460, 280), (820, 410), (40, 38, 36), -1)
-    cv2.circle(scene, (460, 490), 34, (225, 235, 240), -1)
-    cv2.circle(scene, (820, 490), 34, (225, 235, 240), -1)
-    scene[510:580, 530:750] = crop
+    for x in (460, 820):
+        cv2.circle(scene, (x, 490), 34, (225, 235, 240), -1)
+    height, width = crop.shape[:2]
+    scene[500 : 500 + height, 640 - width // 2 : 640 - width // 2 + width] = crop
     scene = cv2.add(scene, rng.integers(0, 14, scene.shape, dtype=np.uint8))
     return {"scene": _jpeg(scene), "plate": _jpeg(crop)}
 

@@ -120,6 +120,10 @@ def test_no_plate_stands_in_an_address(server: ServerProcess, desk: Desk) -> Non
     drive(server, "鲁HB0006", (0, 1))
     page = desk.log_in(next_path="/search")
     ask(page, "鲁HB0006")
+    page.locator("#legs tbody a", has_text="迎宾大道西卡口").click()
+    page.get_by_role("link", name="查询该车轨迹").click()
+    expect(page.locator("#plate")).to_have_value("鲁HB0006")
+    ask(page, "鲁HB0006")
     expect(page.locator("#legs tbody tr")).to_have_count(2)
     assert not any("HB0006" in url for url in desk.requested)
 

@@ -19,7 +19,7 @@ from anpr.types import Character, Detection, Image, PlateRead, Quad
 from anpr.weights import load_model, models_folder
 
 _SURE_FROM: Final = 0.9
-"""A plate read less probably than this is looked at again, cut wider."""
+"""A plate read less probably than this is looked at again."""
 _WIDER_U: Final = 0.06
 """Part of the plate's width that the wider cut adds at each side: a detector's corner error."""
 _POOR_BELOW: Final = 0.5
@@ -107,10 +107,10 @@ class PlateReader:
             decide([look], ground, n) for look, ground, n in zip(first, seen, rows, strict=True)
         ]
         doubtful = [i for i, r in enumerate(readings) if r.decoded.probability < _SURE_FROM]
-        wider = [widened(quads[i], _WIDER_U) for i in doubtful]
-        second = self._look(image, wider, [rows[i] for i in doubtful], MARGIN_U + _WIDER_U)
-        for i, look in zip(doubtful, second, strict=True):
-            readings[i] = decide([first[i], look], seen[i], rows[i])
+        for i, more in zip(
+            doubtful, self._look_again(image, [detections[i] for i in doubtful]), strict=True
+        ):
+            readings[i] = decide([first[i], *more], seen[i], rows[i])
         poor = [i for i in doubtful if readings[i].decoded.probability < _POOR_BELOW]
         other_rows = [3 - rows[i] for i in poor]
         third = self._look(image, [quads[i] for i in poor], other_rows, MARGIN_U)
@@ -119,6 +119,15 @@ class PlateReader:
             if other.decoded.probability > readings[i].decoded.probability:
                 readings[i] = other
         return readings
+
+    def _look_again(self, image: Image, detections: Sequence[Detection]) -> list[list[Look]]:
+        """Two more looks at each plate: cut wider, and with its corners found anew close up."""
+        wider = [widened(d.quad, _WIDER_U) for d in detections]
+        closer = [self._detector.look_closer(image, d) or d for d in detections]
+        rows = [d.rows for d in detections]
+        by_width = self._look(image, wider, rows, MARGIN_U + _WIDER_U)
+        by_corners = self._look(image, [d.quad for d in closer], rows, MARGIN_U)
+        return [list(pair) for pair in zip(by_width, by_corners, strict=True)]
 
     def _look(
         self, image: Image, quads: Sequence[Quad], rows: Sequence[int], margin_u: float

@@ -47,8 +47,8 @@ def direction(points: Sequence[Point]) -> Direction:
 class Scene:
     """What of a camera's picture matters, and where its lanes are."""
 
-    region: PreparedGeometry[Polygon] | None
-    lanes: tuple[tuple[int, PreparedGeometry[Polygon]], ...]
+    region: "PreparedGeometry[Polygon] | None"
+    lanes: "tuple[tuple[int, PreparedGeometry[Polygon]], ...]"
 
     @classmethod
     def of(cls, camera: CameraConfig) -> Self:

@@ -24,6 +24,8 @@ _WIDER_U: Final = 0.06
 """Part of the plate's width that the wider cut adds at each side: a detector's corner error."""
 _POOR_BELOW: Final = 0.5
 """A plate still read less probably than this is tried with the other number of rows."""
+_OF_NO_FORM: Final = 0.5
+"""Half of a two-row plate reads like a short foreign one: a text without a form counts half."""
 _NOT_A_PLATE_FROM: Final = 0.5
 """An unread detection that the colour network doubts so much is dropped."""
 
@@ -111,12 +113,12 @@ class PlateReader:
             doubtful, self._look_again(image, [detections[i] for i in doubtful]), strict=True
         ):
             readings[i] = decide([first[i], *more], seen[i], rows[i])
-        poor = [i for i in doubtful if readings[i].decoded.probability < _POOR_BELOW]
+        poor = [i for i, r in enumerate(readings) if _likelihood(r) < _POOR_BELOW]
         other_rows = [3 - rows[i] for i in poor]
         third = self._look(image, [quads[i] for i in poor], other_rows, MARGIN_U)
         for i, look, n in zip(poor, third, other_rows, strict=True):
             other = decide([look], seen[i], n)
-            if other.decoded.probability > readings[i].decoded.probability:
+            if _likelihood(other) > _likelihood(readings[i]):
                 readings[i] = other
         return readings
 
@@ -156,6 +158,12 @@ class PlateReader:
             detection_score=detection.score,
             characters=characters,
         )
+
+
+def _likelihood(reading: Reading) -> float:
+    """How much a reading counts against one with another number of rows."""
+    form = reading.decoded.number.form
+    return reading.decoded.probability * (1.0 if form is not None else _OF_NO_FORM)
 
 
 def calibrated(probability: float, calibration: tuple[float, float]) -> float:

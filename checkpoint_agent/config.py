@@ -213,7 +213,9 @@ class LaneConfig(Section):
 class CameraConfig(Section):
     """One camera, or a recording in place of one."""
 
-    id: Identifier = Field(description="Name of the camera, as registered on the server.")
+    id: Identifier = Field(
+        description="Name of the camera, as registered on the server: letters, digits, . _ -"
+    )
     source: str = Field(
         min_length=1,
         description="rtsp://… or http(s)://… (MJPEG or snapshot), a folder of pictures, a video "
@@ -289,7 +291,9 @@ class CameraConfig(Section):
 class AgentConfig(Section):
     """The whole of ``agent.toml``."""
 
-    agent_id: Identifier = Field(description="Name of this agent, as registered on the server.")
+    agent_id: Identifier = Field(
+        description="Name of this agent, as registered on the server: letters, digits, . _ -"
+    )
     data_dir: FilePath = Field(description="Folder for the outbox; created if missing.")
     exit_when_done: bool = Field(
         default=False,

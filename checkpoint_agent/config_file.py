@@ -34,7 +34,16 @@ def load_config(path: Path) -> AgentConfig:
         return AgentConfig.model_validate(tables, context={BASE_DIR: path.resolve().parent})
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
-        raise ConfigError("\n".join(f"{path}: {_fault(fault)}" for fault in faults)) from None
+        said = [_fault(fault) for fault in faults if not _follows_from_another(fault, faults)]
+        raise ConfigError("\n".join(f"{path}: {line}" for line in said)) from None
+
+
+def _follows_from_another(fault: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
+    """A list that is too short only because its items are faulty."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place and other["loc"] != place for other in faults
+    )
 
 
 def _fault(fault: ErrorDetails) -> str:
@@ -48,6 +57,8 @@ def _fault(fault: ErrorDetails) -> str:
     if fault["type"] == "missing":
         return f"{where}: missing"
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch":
+        message = f"wrong form; expected is: {_description(fault['loc'])}"
     given = fault["input"]
     if isinstance(given, str | int | float | bool | datetime):
         return f"{where}: {message}, got {masked(str(given))!r}"
@@ -72,6 +83,15 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
         if isinstance(step, str):
             table = _table_of(table.model_fields[step].annotation)
     return list(table.model_fields)
+
+
+def _description(location: Sequence[str | int]) -> str:
+    """What a field's description says."""
+    table: type[Section] = AgentConfig
+    *tables, key = (step for step in location if isinstance(step, str))
+    for step in tables:
+        table = _table_of(table.model_fields[step].annotation)
+    return table.model_fields[key].description or key
 
 
 def _table_of(annotation: object) -> type[Section]:

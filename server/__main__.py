@@ -20,8 +20,8 @@ from server.clock import utc_now
 from server.db import Database
 from server.errors import RequestError, ServerError
 from server.seed import apply_seed, load_seed, write_token
-from server.serving import serve
 from server.settings import Settings, load_settings
+from server.wire_schema import write_schemas
 
 ENV_PASSWORD = "KAKOU_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace, settings: Settings) -> None:
+    # the other commands need not wait for the web framework to load
+    from server.serving import serve  # noqa: PLC0415
+
     given = {"host": args.host, "port": args.port}
     http = settings.http.model_copy(update={k: v for k, v in given.items() if v is not None})
     serve(settings.model_copy(update={"http": http}))
@@ -148,6 +151,10 @@ def _audit_verify(_args: argparse.Namespace, settings: Settings) -> int:
     return EXIT_FAILED if faults else 0
 
 
+def _wire_schema(args: argparse.Namespace, _settings: Settings) -> None:
+    write_schemas(args.folder)
+
+
 def _account_for(session: Session, action: str, subject: str) -> None:
     """Record what was done from the command line, in the name of the system's user."""
     audit.record(
@@ -215,6 +222,12 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("verify", help="prove that no record was changed or removed").set_defaults(
         command=_audit_verify
     )
+
+    command = commands.add_parser(
+        "wire-schema", help="write the JSON schemas of what agents and server say to each other"
+    )
+    command.add_argument("folder", type=Path)
+    command.set_defaults(command=_wire_schema)
     return parser
 
 

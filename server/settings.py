@@ -317,7 +317,9 @@ def _explain(
     lines = []
     for fault in error.errors(include_url=False):
         keys = tuple(str(part) for part in fault["loc"])
+        # what gave the key itself, else the value it lies in, else something inside it
         names = [sources[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in sources]
+        names += [name for at, name in sources.items() if at[: len(keys)] == keys]
         where = names[0] if names else str(path or "settings")
         said = fault["msg"]
         if fault["type"] == "extra_forbidden":

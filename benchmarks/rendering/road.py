@@ -193,9 +193,9 @@ def draw_road(road: Road, camera: Camera) -> Picture:
     rng = np.random.default_rng([road.seed, 1])
     image = _backdrop(camera, rng)
     near = max(2.0, camera.ground_y(camera.height_px) - 3.0)
-    middle = near + 16.0
+    middle = near + 45.0
     half = road.half_width_m + 8.0
-    for start, end, ppm in ((middle, 220.0, 16.0), (near, middle, 72.0)):
+    for start, end, ppm in ((middle, 220.0, 16.0), (near, middle, 44.0)):
         plan = _Plan(road, start, end, half, ppm)
         plan.markings()
         strip, cover = _view(camera, plan)

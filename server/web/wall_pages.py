@@ -22,6 +22,8 @@ MAX_UNSIGNED = 60
 """More cards than that nobody can look at; the page says how many older ones there are."""
 MAX_SIGNED = 40
 MAX_CLOSED = 10
+OVERDUE_S = 120.0
+"""An alert that is unsigned for longer is marked, and counted (the two minutes of 预警签收)."""
 SILENT_KEEPALIVES = 2.5
 """So many missed signs of life and the page says that it has lost the server."""
 
@@ -128,5 +130,6 @@ def _board(session: Session, context: AppContext) -> dict[str, Any]:
         "cursor": unsigned.cursor,
         "unsigned": unsigned.alerts,
         "handled": (*signed.alerts, *closed.alerts),
-        "counts": count_alerts(session, context.clock()),
+        "counts": count_alerts(session, context.clock(), OVERDUE_S),
+        "overdue_s": OVERDUE_S,
     }

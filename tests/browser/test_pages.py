@@ -189,10 +189,14 @@ def test_checkpoints_are_drawn_with_the_state_of_their_agents(
     expect(west.locator("td").nth(3)).to_have_text("7")
     expect(page.locator('tr[data-checkpoint="kk-renmin"]')).to_contain_text("connection refused")
     expect(page.locator('tr[data-checkpoint="kk-north"]')).to_contain_text("未接入")
+    chart = page.locator("#map")
+    expect(chart).to_have_attribute("data-tones", re.compile("kk-west:ok"))
+    expect(chart).not_to_have_attribute("data-tones", re.compile("kk-north:ok"))
     server.roadside(3).beats()
     expect(page.locator('tr[data-checkpoint="kk-north"]')).to_contain_text(
         "在线", timeout=20_000
     )  # the table renews itself
+    expect(chart).to_have_attribute("data-tones", re.compile("kk-north:ok"))
 
 
 def test_an_officer_watches_a_plate_and_withdraws_it(server: ServerProcess, desk: Desk) -> None:

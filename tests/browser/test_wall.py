@@ -206,3 +206,13 @@ def test_the_wall_is_announced_to_who_cannot_see_it(server: ServerProcess, desk:
     page = desk.wall()
     assert page.get_attribute("#unsigned", "aria-live") == "polite"
     assert page.get_attribute("#lost", "role") == "alert"
+
+
+def test_a_wall_whose_session_has_ended_goes_to_the_login(
+    server: ServerProcess, desk: Desk
+) -> None:
+    page = desk.wall()
+    elsewhere = desk.context.new_page()
+    elsewhere.goto(desk.base_url + "/passages")
+    elsewhere.get_by_role("button", name="退出").click()
+    expect(page).to_have_url(re.compile(r"/login\?next=/wall$"), timeout=20_000)

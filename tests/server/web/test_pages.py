@@ -10,7 +10,7 @@ import pytest
 from server.checkpoints.service import AgentView, CameraView, CheckpointPlace, CheckpointView
 from server.web.lookup_pages import TILES
 from server.web.register_pages import checkpoint_row, likely_color
-from server.web.wall_pages import MAX_UNSIGNED
+from server.web.wall_pages import MAX_UNSIGNED, OVERDUE_S
 from tests.server.conftest import CHECKPOINTS, NOW, PASSWORD, Site, jpeg, make_passage
 
 HTMX = {"HX-Request": "true"}
@@ -112,8 +112,10 @@ def test_an_alert_nobody_signs_is_counted_overdue(sqlite_site: Site) -> None:
     officer.watch("鲁H12345")
     sqlite_site.outcomes(make_passage())
     assert 'data-count="overdue">0<' in officer.get("/wall").text
-    sqlite_site.clock.advance(121)
+    assert "超时</span>" not in officer.get("/wall").text
+    sqlite_site.clock.advance(OVERDUE_S + 1)
     assert 'data-count="overdue">1<' in officer.get("/wall").text
+    assert "超时</span>" in officer.get("/wall").text
 
 
 def test_signing_without_badge_or_unit_is_refused_and_said(sqlite_site: Site) -> None:

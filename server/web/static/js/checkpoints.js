@@ -1,11 +1,12 @@
-// Checkpoints on the map, tied to the table; the table renews itself, the map follows it.
+// Checkpoints on the map, tied to the table. The table renews itself with the data of the map, and
+// the map follows.
 import { fit, openMap, readData, reportDrawn } from "./map.js";
 
 const STATE_COLOR = ["match", ["get", "tone"], "ok", "#3fcf8e", "warn", "#ffb020", "bad", "#ff5c5c", "#8797a9"];
 
 async function show() {
   const element = document.getElementById("map");
-  const data = readData("checkpoint-data");
+  let data = readData("checkpoint-data");
   if (!element || !data) return;
   const map = await openMap(element);
   if (!map) return;
@@ -27,7 +28,15 @@ async function show() {
     paint: { "text-color": "#e8eef5", "text-halo-color": "#0a0e14", "text-halo-width": 2 },
   });
   reportDrawn(map, ["checkpoint"]);
+  map.on("idle", () => {
+    const drawn = map.queryRenderedFeatures({ layers: ["checkpoint"] });
+    element.dataset.tones = drawn.map(({ properties }) => `${properties.key}:${properties.tone}`).join(" ");
+  });
   fit(map, data);
+  document.addEventListener("htmx:after:swap", () => {
+    data = readData("checkpoint-data") ?? data;
+    map.getSource("checkpoints").setData(data);
+  });
 
   /** @param {string} key */
   const choose = (key) => {
@@ -35,7 +44,7 @@ async function show() {
     for (const row of document.querySelectorAll("tr[data-checkpoint]")) {
       row.classList.toggle("chosen", row.getAttribute("data-checkpoint") === key);
     }
-    const feature = data.features.find((one) => one.properties.key === key);
+    const feature = data?.features.find((one) => one.properties.key === key);
     if (feature) map.easeTo({ center: feature.geometry.coordinates, duration: 300 });
   };
   const table = document.getElementById("checkpoint-table");

@@ -44,11 +44,25 @@ function connect() {
   source.onerror = () => {
     loseLine();
     // the browser gives up for good on an HTTP error; the wall never does
-    if (source?.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_MS);
+    if (source?.readyState === EventSource.CLOSED) setTimeout(again, RECONNECT_MS);
   };
   source.addEventListener("still-here", alive);
   source.addEventListener("alert", (event) => take(/** @type {MessageEvent} */ (event), true));
   source.addEventListener("alert-changed", (event) => take(/** @type {MessageEvent} */ (event), false));
+}
+
+/** Connect again; but where the session has ended, go to the log-in, which leads back here. */
+async function again() {
+  try {
+    const answer = await fetch("/wall/board", { headers: { "HX-Request": "true" } });
+    if (answer.status === 401) {
+      location.reload();
+      return;
+    }
+  } catch {
+    // no server to ask: connecting fails the same way and comes back here
+  }
+  connect();
 }
 
 /** @param {MessageEvent} event @param {boolean} raised */

@@ -161,11 +161,13 @@ def windscreen(width: float, height: float, rng: np.random.Generator, *, rear: b
     p = panel(width, height, (112, 98, 86), shade(GLASS, 0.82))
     half, h = width / 2, height
     if not rear:
-        for x in (0.34, -0.34) if rng.random() < 0.5 else (0.34,):
-            p.spot(x, 0.66 * h, 0.20, 0.30 * h, (44, 42, 42))
-            p.spot(x, 0.40 * h, 0.095, 0.15 * h, (92, 108, 134))
-            p.spot(x, 0.30 * h, 0.10, 0.08 * h, (30, 28, 28))
-        p.spot(0.36, 0.80 * h, 0.16, 0.10 * h, (24, 24, 24))
+        seats = (0.34, -0.34) if rng.random() < 0.5 else (0.34,)
+        head = min(0.15 * h, 0.11)
+        for x in seats:
+            p.spot(x, 0.40 * h + 3.2 * head, 0.20, 2.1 * head, (44, 42, 42))
+            p.spot(x, 0.40 * h, 0.085, head, (92, 108, 134))
+            p.spot(x, 0.40 * h - 0.7 * head, 0.09, 0.5 * head, (30, 28, 28))
+        p.spot(0.36, min(0.80 * h, 0.40 * h + 4.4 * head), 0.16, 0.7 * head, (24, 24, 24))
         p.rect(-0.10, 0.06 * h, 0.10, 0.15 * h, (30, 29, 29))
         p.rect(-half + 0.08, 0.06 * h, -half + 0.15, 0.17 * h, (170, 180, 90))
         p.rect(-half + 0.17, 0.06 * h, -half + 0.24, 0.17 * h, (120, 190, 200))

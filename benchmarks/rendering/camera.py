@@ -20,9 +20,9 @@ class Camera:
 
     width_px: int = 1280
     height_px: int = 720
-    focal_px: float = 3300.0
-    height_m: float = 5.6
-    tilt_deg: float = 13.2
+    focal_px: float = 4000.0
+    height_m: float = 5.8
+    tilt_deg: float = 14.2
     """Downwards."""
     yaw_deg: float = 0.0
     """To the right."""
@@ -57,5 +57,6 @@ class Camera:
 
 
 def checkpoint_camera(width_px: int = 1280, height_px: int = 720) -> Camera:
-    """A camera on a gantry over two lanes: plates are 80 to 105 px wide at 1280x720."""
-    return Camera(width_px, height_px, focal_px=3300.0 * width_px / 1280)
+    """A camera on a gantry over two lanes: plates are some 95 to 110 px wide where they are
+    best seen, at 1280x720."""
+    return Camera(width_px, height_px, focal_px=4000.0 * width_px / 1280)

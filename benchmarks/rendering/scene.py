@@ -284,9 +284,10 @@ def _light_ahead(frame: Picture, camera: Camera, one: _Placed, strength: float) 
     if y < NEAR_BEAM_M:
         return
     x_px, y_px = camera.project([(one.x_m, y, 0.0)])[0]
-    radius = 2.3 * camera.px_per_m((one.x_m, y, 0.0))
-    level = round(70 * strength)
-    weather.glow(frame, x_px, y_px, radius, (level * 9 // 10, level, level), 80)
+    radius = 2.6 * camera.px_per_m((one.x_m, y, 0.0))
+    level = round(110 * strength)
+    color = (level * 8 // 10, level * 9 // 10, level)
+    weather.glow(frame, (float(x_px), float(y_px)), radius, color, 100, lamp=False)
 
 
 NEAR_BEAM_M = 4.0
@@ -301,14 +302,16 @@ def _lamps(frame: Picture, camera: Camera, one: _Placed, strength: float) -> Non
     scale = camera.px_per_m((one.x_m, max(one.y_m, 2.0), 0.7))
     reach = (0.62 if approaching else 0.30) * strength
     for x_px, y_px in camera.project(points):
-        hard = round((55 if approaching else 40) * strength)
-        weather.glow(frame, x_px, y_px, reach * scale, one.shell.lamp_color, hard)
+        halo = round((60 if approaching else 40) * strength)
+        color = one.shell.lamp_color
+        weather.glow(frame, (float(x_px), float(y_px)), reach * scale, color, halo, lamp=True)
 
 
 def _mirror(frame: Picture, sprite: Sprite, camera: Camera, one: _Placed) -> None:
     """The vehicle's reflection in the wet road before it, in place."""
     foot = round(float(camera.project([(one.x_m, max(one.y_m, 1.0), 0.0)])[0][1])) - sprite.y
-    tall = min(sprite.cover.shape[0], foot) // 2
+    foot = min(foot, sprite.cover.shape[0])
+    tall = foot // 2
     if tall < 8:
         return
     top = sprite.y + foot

@@ -23,6 +23,8 @@ Picture = NDArray[np.uint8]
 Corner = tuple[float, float, float]
 
 PLATE_PX_PER_MM = 0.9
+_ABOVE_BELT_M = 1.3
+"""Whatever of an outline is higher than this belongs to roof and windows."""
 
 
 class Direction(StrEnum):
@@ -193,28 +195,31 @@ def _sides(outline: Outline, paint: Bgr, body: Body) -> list[Face]:
     low = outline[0][1] + 0.05
     length = outline[-1][0]
     belt = {Body.SALOON: 0.95, Body.SUV: 1.12, Body.VAN: 1.05, Body.BUS: 1.45, Body.LORRY: 1.5}[body]
-    near_top = outline[1] if len(outline) > 4 else (outline[0][0], belt, outline[0][2])
+    tall = [n for n, (_, w, _) in enumerate(outline) if w > _ABOVE_BELT_M]
+    first, last = outline[tall[0]], outline[tall[-1]]
+    before = outline[tall[0] - 1]
+    after = outline[tall[-1] + 1] if tall[-1] + 1 < len(outline) else (length, belt, last[2])
     wide = outline[0][2] + 0.02
+    nose = outline[1] if tall[0] > 1 else (before[0], belt, wide)
     faces: list[Face] = []
-    roofs = [p for p in outline if p[1] > 1.3]
-    tops = (roofs[0], roofs[-1]) if roofs else (outline[1], outline[-1])
+    front_top = before if tall[0] > 1 else (before[0], belt, before[2])
     for side in (-1.0, 1.0):
         dark = shade(paint, 0.62 if side < 0 else 0.78)
-        lower = (
-            (side * near_top[2], near_top[0], min(near_top[1], belt)),
-            (side * wide, length, belt),
-            (side * wide, length, low),
-            (side * wide, outline[0][0], low),
-        )
-        faces.append(Face(lower, dark))
-        start = outline[-5][0] if len(outline) > 6 else outline[0][0]
+        for a, b in ((nose, front_top), (front_top, after), (after, (length, belt * 0.9, wide))):
+            flank = (
+                (side * a[2], a[0], min(a[1], belt)),
+                (side * b[2], b[0], min(b[1], belt)),
+                (side * wide, max(b[0], a[0] + 0.01), low),
+                (side * wide, outline[0][0] if a is nose else a[0], low),
+            )
+            faces.append(Face(flank, dark))
         upper = (
-            (side * wide * 0.98, start, belt),
-            (side * tops[0][2], tops[0][0], tops[0][1]),
-            (side * tops[1][2], tops[1][0], tops[1][1]),
-            (side * wide * 0.98, length, belt),
+            (side * front_top[2], front_top[0], front_top[1]),
+            (side * first[2], first[0], first[1]),
+            (side * last[2], last[0], last[1]),
+            (side * after[2], after[0], min(after[1], belt)),
         )
-        faces.append(Face(upper, shade(bodywork.GLASS, 0.9) if body != Body.LORRY else dark))
+        faces.append(Face(upper, dark if body is Body.LORRY else shade(bodywork.GLASS, 0.9)))
         faces += [_wheel(side * wide, v) for v in (0.85, length - 0.9)]
     return faces
 
@@ -243,17 +248,19 @@ def _mirrors(outline: Outline, body: Body, paint: Bgr) -> list[Face]:
         Body.SALOON: (1.55, 1.04), Body.SUV: (1.35, 1.24), Body.VAN: (0.85, 1.25),
         Body.BUS: (0.05, 2.35), Body.LORRY: (0.05, 1.95),
     }[body]  # fmt: skip
-    tall = 0.34 if body in {Body.BUS, Body.LORRY} else 0.14
-    half = outline[0][2]
+    heavy = body in {Body.BUS, Body.LORRY}
+    tall = 0.34 if heavy else 0.12
+    half = outline[0][2] - (0.0 if heavy else 0.05)
     faces = []
     for side in (-1, 1):
-        a, b = sorted((side * (half + 0.02), side * (half + 0.21)))
-        quad = ((a, v, w + tall), (b, v, w + tall), (b, v, w), (a, v, w))
-        faces.append(Face(quad, DARK_MIRROR if body in {Body.BUS, Body.LORRY} else shade(paint, 0.8)))
+        inner, outer = side * half, side * (half + 0.17)
+        quad = ((inner, v, w + tall), (outer, v, w + tall * 0.9), (outer, v, w + 0.03),
+                (inner, v, w))  # fmt: skip
+        faces.append(Face(quad, _DARK_MIRROR if heavy else shade(paint, 0.8)))
     return faces
 
 
-DARK_MIRROR: Bgr = (40, 39, 38)
+_DARK_MIRROR: Bgr = (40, 39, 38)
 
 
 def _cargo(paint: Bgr) -> list[Face]:
@@ -293,7 +300,9 @@ def shell_of(
     ]
     approaching = direction is Direction.APPROACHING
     faces = _cargo(paint) if vehicle.body is Body.LORRY and approaching else []
-    faces += [*_under(outline), *_sides(outline, paint, vehicle.body), *reversed(strips)]
+    behind = parts.index("roof") + 1 if "roof" in parts else len(parts)
+    faces += [*reversed(strips[behind:]), *_under(outline)]
+    faces += [*_sides(outline, paint, vehicle.body), *reversed(strips[:behind])]
     if approaching:
         faces += _mirrors(outline, vehicle.body, paint)
     rng = np.random.default_rng([vehicle.seed, 11])

@@ -136,23 +136,30 @@ def sensor_noise(frame: Picture, deviation: float, rng: np.random.Generator) -> 
     cv2.addWeighted(frame, 1.0, part, gain, -128 * gain, dst=frame)
 
 
-@lru_cache(maxsize=64)
-def _glow(radius: int, color: tuple[int, int, int], hard: int) -> Picture:
-    """A round glow with a bright heart."""
+@lru_cache(maxsize=96)
+def _glow(radius: int, color: tuple[int, int, int], halo: int, *, lamp: bool) -> Picture:
+    """A round glow, with the bright heart of a lamp or without."""
     span = np.arange(-radius, radius + 1, dtype=np.float32)
     distance = np.hypot(span[:, None], span[None]) / radius
-    core = np.clip(1.25 - distance * 9, 0, 1)
-    halo = np.clip(1 - distance, 0, 1) ** 3 * (hard / 100)
-    level = np.clip(core + halo, 0, 1)[..., None]
-    return (level * np.array(color, np.float32)).astype(np.uint8)
+    level = np.clip(1 - distance, 0, 1) ** 3 * (halo / 100)
+    if lamp:
+        level += np.clip(1.25 - distance * 9, 0, 1)
+    return (level.clip(0, 1)[..., None] * np.array(color, np.float32)).astype(np.uint8)
 
 
 def glow(
-    frame: Picture, x: float, y: float, radius: float, color: tuple[int, int, int], hard: int
+    frame: Picture,
+    at_px: tuple[float, float],
+    radius_px: float,
+    color: tuple[int, int, int],
+    halo: int,
+    *,
+    lamp: bool,
 ) -> None:
-    """Add a lamp's glow to the frame, in place."""
-    size = max(3, round(radius / 4) * 4)
-    picture = _glow(size, color, hard)
+    """Add a glow to the frame, in place; ``halo`` is its strength in percent."""
+    x, y = at_px
+    size = max(3, round(radius_px / 4) * 4)
+    picture = _glow(size, color, halo, lamp=lamp)
     left, top = round(x) - size, round(y) - size
     x1, y1 = max(left, 0), max(top, 0)
     x2 = min(left + picture.shape[1], frame.shape[1])

@@ -52,6 +52,10 @@ _MISSING: Final = 0.1
 """Weight of whatever the network considered beyond the hypotheses given."""
 _RARE_FORMS: Final = frozenset({"military", "agricultural", "civil_aviation", "emergency"})
 
+_CONTRADICTION_LEAVES: Final = 0.3
+"""Of the probability of a text that contradicts itself or its ground: it was the best on offer, but
+the right one was probably not considered."""
+
 _COLOR_DOUBT: Final = 0.03
 """Part of the colour's probability spread over all colours: colour networks are too sure."""
 
@@ -109,9 +113,11 @@ def decode(hypotheses: Sequence[Hypothesis], colors: Mapping[PlateColor, float])
         min(1.0, sum(w for t, (w, _) in found.items() if _has(t, text, i)) / total)
         for i in range(len(text))
     )
-    return Decoded(
-        parse(text, color), min(1.0, weight / total), scores, source, _places(source, text)
-    )
+    number = parse(text, color)
+    probability = min(1.0, weight / total)
+    if number.contradictions:
+        probability *= _CONTRADICTION_LEAVES
+    return Decoded(number, probability, scores, source, _places(source, text))
 
 
 def _by_text(

@@ -26,9 +26,8 @@ class Sighting:
     """Index into :data:`demo.city.CHECKPOINTS`."""
     at: datetime
     """When its plate is best seen."""
-    approaching: bool
     lane: int
-    """0 = the camera's left lane of that direction."""
+    """0 = the camera's left lane."""
     speed_kmh: float
 
 
@@ -90,8 +89,12 @@ _COLORS = ("white", "white", "black", "grey", "grey", "red", "blue", "brown")
 MEAN_GAP_S = 13.0
 """Mean time between two trips' beginnings: about one passage every seven seconds in the county."""
 
-_SAME_LANE_GAP_S = 2.6
+_SAME_LANE_GAP_S = 4.0
 """Vehicles of one lane keep this distance in time, so that no plate hides behind another."""
+
+
+Lanes = dict[tuple[int, int], list[datetime]]
+"""Checkpoint and lane to the times at which somebody passes there."""
 
 
 def trips(seed: int, start_at: datetime, *, wanted: bool = True) -> Iterator[Trip]:
@@ -101,14 +104,13 @@ def trips(seed: int, start_at: datetime, *, wanted: bool = True) -> Iterator[Tri
     """
     rng = np.random.default_rng(seed)
     queue: list[tuple[datetime, int, Trip]] = []
-    lanes: dict[tuple[int, bool, int], datetime] = {}
+    lanes: Lanes = {}
     if wanted:
         for n, w in enumerate(WANTED):
             first_at = start_at + timedelta(seconds=w.first_after_s)
             route = range(len(CHECKPOINTS))
             sightings = _drive(route, first_at, w.speed_kmh, rng)
-            for s in sightings:
-                lanes[s.checkpoint, s.approaching, s.lane] = s.at
+            _occupy(sightings, lanes)
             trip = Trip(f"w{n}", w.plate, w.kind, w.body, w.body_color, sightings)
             heappush(queue, (first_at, -1 - n, trip))
     at = start_at
@@ -119,17 +121,21 @@ def trips(seed: int, start_at: datetime, *, wanted: bool = True) -> Iterator[Tri
             yield heappop(queue)[2]
         trip = _random_trip(number, at, rng)
         if _lanes_are_free(trip, lanes):
-            for s in trip.sightings:
-                lanes[s.checkpoint, s.approaching, s.lane] = s.at
+            _occupy(trip.sightings, lanes)
             yield trip
         number += 1
 
 
-def _lanes_are_free(trip: Trip, lanes: dict[tuple[int, bool, int], datetime]) -> bool:
+def _occupy(sightings: tuple[Sighting, ...], lanes: Lanes) -> None:
+    for s in sightings:
+        lanes.setdefault((s.checkpoint, s.lane), []).append(s.at)
+
+
+def _lanes_are_free(trip: Trip, lanes: Lanes) -> bool:
     return all(
-        abs((s.at - lanes[s.checkpoint, s.approaching, s.lane]).total_seconds()) >= _SAME_LANE_GAP_S
+        abs((s.at - other).total_seconds()) >= _SAME_LANE_GAP_S
         for s in trip.sightings
-        if (s.checkpoint, s.approaching, s.lane) in lanes
+        for other in lanes.get((s.checkpoint, s.lane), ())[-40:]
     )
 
 
@@ -164,5 +170,5 @@ def _drive(
             kmh = mean_kmh * float(rng.uniform(0.92, 1.08))
             at += timedelta(seconds=LEG_M[checkpoint - 1] / (kmh / 3.6))
         passing_kmh = float(rng.uniform(0.75, 1.05)) * mean_kmh
-        sightings.append(Sighting(checkpoint, at, True, lane, passing_kmh))
+        sightings.append(Sighting(checkpoint, at, lane, passing_kmh))
     return tuple(sightings)

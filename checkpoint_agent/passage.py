@@ -23,7 +23,7 @@ from server.wire import (
 from server.wire import Track as WireTrack
 
 _WIRE_ALTERNATIVES = 8
-_SURELY_A_PLATE = 0.5
+_SURELY_A_PLATE = 0.6
 """Score of the best detection from which an unread plate counts as a vehicle."""
 _STEADY_FRAMES = 2
 
@@ -141,4 +141,6 @@ def is_worth_reporting(track: Track, vote: Vote, *, min_width_px: float, stills:
         return False
     if vote.state != "unread":
         return True
-    return track.detection_score >= _SURELY_A_PLATE and (stills or track.frames >= _STEADY_FRAMES)
+    if track.detection_score < _SURELY_A_PLATE or track.denials >= max(1, track.attempts):
+        return False
+    return stills or track.frames >= _STEADY_FRAMES

@@ -195,6 +195,9 @@ class Pipeline:
         ]
         reads = {read.quad: read for read in self._reader.read_detections(image, chosen)}
         no_plates = {detection.quad for detection in chosen if detection.quad not in reads}
+        for match in matches:
+            if match.detection.quad in no_plates:
+                self._tracker.deny(match)
         seen = [
             (match, reads.get(match.detection.quad))
             for match in matches

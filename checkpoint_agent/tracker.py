@@ -66,6 +66,8 @@ class Track:
     read_count: int = 0
     attempts: int = 0
     """Times that the plate was tried to be read."""
+    denials: int = 0
+    """Times that the reader, looking closely, found no plate in its place."""
     read_at: datetime | None = None
     read_box: Box | None = None
     """Where the plate was when it was tried last."""
@@ -176,6 +178,12 @@ class Tracker:
         for track, (match, read) in zip(updated, seen, strict=True):
             _extend(track, at, match.detection, read)
         return updated
+
+    @staticmethod
+    def deny(match: Match) -> None:
+        """The reader found no plate where one was detected."""
+        if match.track is not None and not match.far:
+            match.track.denials += 1
 
     def close_lost(self, at: datetime) -> list[Track]:
         """Tracks that have not been seen for long enough, or whose time lies in the future."""

@@ -59,9 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         road=Road(args.lanes, seed=args.seed),
         seed=args.seed,
     )
-    scene = with_traffic(
-        scene, vehicles=args.vehicles, start_at=args.start, seconds=args.seconds
-    )
+    scene = with_traffic(scene, vehicles=args.vehicles, start_at=args.start, seconds=args.seconds)
     times = frame_times(args.start, args.seconds, args.fps)
     try:
         count = write_footage(

@@ -76,10 +76,12 @@ class Panel:
         points = points / 1000 * axes + centre
         cv2.fillPoly(self.image, [np.rint(points).astype(np.int32)], color, cv2.LINE_AA, 3)
 
-    def line(self, x1: float, y1: float, x2: float, y2: float, color: Bgr, mm: float = 8) -> None:
+    def line(
+        self, start: tuple[float, float], end: tuple[float, float], color: Bgr, mm: float
+    ) -> None:
         """A line so many millimetres wide."""
         width = max(1, round(mm / 1000 * PX_PER_M))
-        cv2.line(self.image, self._px(x1, y1), self._px(x2, y2), color, width, cv2.LINE_AA, 3)
+        cv2.line(self.image, self._px(*start), self._px(*end), color, width, cv2.LINE_AA, 3)
 
 
 def panel(width_m: float, height_m: float, top: Bgr, bottom: Bgr) -> Panel:
@@ -104,7 +106,7 @@ def car_front(width: float, height: float, paint: Bgr, rng: np.random.Generator)
     bars = int(rng.integers(3, 6))
     for n in range(bars):
         y = (0.10 + 0.28 * n / bars) * h
-        p.line(-0.35, y, 0.35, y, shade(CHROME, 0.55), 9)
+        p.line((-0.35, y), (0.35, y), shade(CHROME, 0.55), 9)
     p.spot(0, 0.2 * h, 0.062, 0.062, CHROME)
     p.spot(0, 0.2 * h, 0.045, 0.045, DARK)
     # lamps
@@ -121,14 +123,14 @@ def car_front(width: float, height: float, paint: Bgr, rng: np.random.Generator)
     # the lower intake, fog lamps and the lip
     p.poly([(-0.56, 0.70 * h), (0.56, 0.70 * h), (0.46, 0.90 * h), (-0.46, 0.90 * h)], DARK)
     for y in (0.76, 0.83):
-        p.line(-0.5, y * h, 0.5, y * h, (70, 68, 66), 8)
+        p.line((-0.5, y * h), (0.5, y * h), (70, 68, 66), 8)
     p.both([(0.62, 0.62 * h), (half - 0.06, 0.56 * h), (half - 0.10, 0.84 * h), (0.66, 0.86 * h)],
            shade(DARK, 1.3))  # fmt: skip
     for side in (-1, 1):
         p.spot(side * 0.73, 0.73 * h, 0.05, 0.045, shade(LAMP, 0.8))
     p.rect(-half, 0.95 * h, half, h, DARK)
-    p.line(-half, 0.52 * h, -0.44, 0.50 * h, shade(paint, 0.72), 6)
-    p.line(half, 0.52 * h, 0.44, 0.50 * h, shade(paint, 0.72), 6)
+    p.line((-half, 0.52 * h), (-0.44, 0.50 * h), shade(paint, 0.72), 6)
+    p.line((half, 0.52 * h), (0.44, 0.50 * h), shade(paint, 0.72), 6)
     return p.image
 
 
@@ -148,7 +150,7 @@ def car_rear(width: float, height: float, paint: Bgr, rng: np.random.Generator) 
     p.spot(0, 0.10 * h, 0.05, 0.05, CHROME)
     p.poly([(-0.32, 0.21 * h), (0.32, 0.21 * h), (0.29, 0.60 * h), (-0.29, 0.60 * h)],
            shade(paint, 0.60))  # fmt: skip
-    p.line(-half, 0.62 * h, half, 0.62 * h, shade(paint, 0.45), 10)
+    p.line((-half, 0.62 * h), (half, 0.62 * h), shade(paint, 0.45), 10)
     p.both([(0.55, 0.74 * h), (half - 0.08, 0.72 * h), (half - 0.10, 0.79 * h), (0.57, 0.79 * h)],
            shade(RED_LAMP, 0.7))  # fmt: skip
     p.poly([(-0.75, 0.84 * h), (0.75, 0.84 * h), (0.66, h), (-0.66, h)], DARK)
@@ -176,17 +178,17 @@ def windscreen(width: float, height: float, rng: np.random.Generator, *, rear: b
     Panel(glow, width, height).poly(streak, (176, 164, 152))
     cv2.addWeighted(p.image, 0.78, glow, 0.22, 0, dst=p.image)
     if not rear:
-        p.line(-0.55, 0.97 * h, 0.05, 0.90 * h, DARK, 16)
-        p.line(0.08, 0.97 * h, 0.62, 0.88 * h, DARK, 16)
+        p.line((-0.55, 0.97 * h), (0.05, 0.90 * h), DARK, 16)
+        p.line((0.08, 0.97 * h), (0.62, 0.88 * h), DARK, 16)
     else:
         for n in range(5):
             y = (0.2 + 0.15 * n) * h
-            p.line(-half, y, half, y, shade(GLASS, 0.7), 5)
+            p.line((-half, y), (half, y), shade(GLASS, 0.7), 5)
     edge = shade(DARK, 1.0)
-    p.line(-half, 0, half, 0, edge, 40)
-    p.line(-half, h, half, h, edge, 40)
-    p.line(-half, 0, -half, h, edge, 50)
-    p.line(half, 0, half, h, edge, 50)
+    p.line((-half, 0), (half, 0), edge, 40)
+    p.line((-half, h), (half, h), edge, 40)
+    p.line((-half, 0), (-half, h), edge, 50)
+    p.line((half, 0), (half, h), edge, 50)
     return p.image
 
 
@@ -195,11 +197,11 @@ def bonnet(width: float, length: float, paint: Bgr) -> Picture:
     p = panel(width, length, shade(paint, 1.22), shade(paint, 1.0))
     half = width / 2
     for side in (-1, 1):
-        p.line(side * half * 0.55, 0, side * half * 0.40, length, shade(paint, 0.86), 14)
-        p.line(side * half * 0.59, 0, side * half * 0.44, length, shade(paint, 1.3), 12)
-        p.line(side * half * 0.97, 0, side * half * 0.93, length, shade(paint, 0.6), 10)
-    p.line(-half, length * 0.02, half, length * 0.02, DARK, 40)
-    p.line(-half, length * 0.985, half, length * 0.985, shade(paint, 0.55), 10)
+        p.line((side * half * 0.55, 0), (side * half * 0.40, length), shade(paint, 0.86), 14)
+        p.line((side * half * 0.59, 0), (side * half * 0.44, length), shade(paint, 1.3), 12)
+        p.line((side * half * 0.97, 0), (side * half * 0.93, length), shade(paint, 0.6), 10)
+    p.line((-half, length * 0.02), (half, length * 0.02), DARK, 40)
+    p.line((-half, length * 0.985), (half, length * 0.985), shade(paint, 0.55), 10)
     return cv2.GaussianBlur(p.image, (0, 0), 1.2)
 
 
@@ -248,7 +250,7 @@ def bus_rear(width: float, height: float, paint: Bgr, rng: np.random.Generator) 
                    side * (half - 0.16) + 0.08, (0.585 + 0.08 * n) * h, color)  # fmt: skip
     for n in range(5):
         p.rect(-0.6, (0.45 + 0.04 * n) * h, 0.6, (0.47 + 0.04 * n) * h, shade(paint, 0.5))
-    p.line(-half, 0.88 * h, half, 0.88 * h, shade(paint, 0.5), 14)
+    p.line((-half, 0.88 * h), (half, 0.88 * h), shade(paint, 0.5), 14)
     p.rect(-half, 0.95 * h, half, h, DARK)
     return p.image
 
@@ -266,7 +268,7 @@ def cab_front(width: float, height: float, paint: Bgr, rng: np.random.Generator)
     p.rect(-0.78, 0.46 * h, 0.78, 0.70 * h, shade(DARK, 1.2))
     for n in range(6):
         y = (0.485 + 0.038 * n) * h
-        p.line(-0.74, y, 0.74, y, shade(CHROME, 0.6), 16)
+        p.line((-0.74, y), (0.74, y), shade(CHROME, 0.6), 16)
     p.rect(-0.20, 0.47 * h, 0.20, 0.51 * h, CHROME)
     p.rect(-half, 0.72 * h, half, 0.95 * h, shade(paint, 0.62))
     for side in (-1, 1):
@@ -285,12 +287,12 @@ def box_rear(width: float, height: float, paint: Bgr) -> Picture:
     h, half = height, width / 2
     bottom = 0.80 * h
     p.rect(-half, bottom, half, h, DARK)
-    p.line(0, 0, 0, bottom, shade(paint, 0.45), 18)
+    p.line((0, 0), (0, bottom), shade(paint, 0.45), 18)
     for x in (-0.62, -0.20, 0.20, 0.62):
-        p.line(x, 0.03 * h, x, bottom - 0.02, shade(CHROME, 0.72), 30)
+        p.line((x, 0.03 * h), (x, bottom - 0.02), shade(CHROME, 0.72), 30)
         p.rect(x - 0.07, 0.52 * h, x + 0.07, 0.54 * h, shade(CHROME, 0.6))
     for x in (-half + 0.03, half - 0.03):
-        p.line(x, 0, x, bottom, shade(paint, 0.6), 40)
+        p.line((x, 0), (x, bottom), shade(paint, 0.6), 40)
     for n in range(8):
         x = -half + (2 * half) * n / 8
         color = (36, 30, 190) if n % 2 else (226, 226, 226)

@@ -57,6 +57,8 @@ class Camera:
 
 
 def checkpoint_camera(width_px: int = 1280, height_px: int = 720) -> Camera:
-    """A camera on a gantry over two lanes: plates are some 95 to 110 px wide where they are
-    best seen, at 1280x720."""
+    """A camera on a gantry over two lanes.
+
+    At 1280x720 plates are some 95 to 110 px wide where they are best seen.
+    """
     return Camera(width_px, height_px, focal_px=4000.0 * width_px / 1280)

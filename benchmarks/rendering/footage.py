@@ -89,13 +89,13 @@ def random_passes(
 ) -> tuple[VehiclePass, ...]:
     """Vehicles spread over a stretch of time and the lanes, none through another."""
     passes = []
-    slots = np.array_split(np.linspace(0.0, seconds, vehicles + 1)[:-1], vehicles)
     gap = seconds / max(vehicles, 1)
-    for n, slot in enumerate(slots):
+    for n in range(vehicles):
         vehicle = random_vehicle(f"v{n}", rng, province="鲁" if rng.random() < 0.5 else None)
-        kind_trailer = vehicle.kind is PlateKind.TRAILER
-        direction = Direction.RECEDING if kind_trailer else Direction.APPROACHING
-        seen_at = start_at + timedelta(seconds=float(slot[0] + gap * rng.uniform(0.35, 0.65)))
+        # A trailer has a plate behind only.
+        trailer = vehicle.kind is PlateKind.TRAILER
+        direction = Direction.RECEDING if trailer else Direction.APPROACHING
+        seen_at = start_at + timedelta(seconds=gap * float(n + rng.uniform(0.35, 0.65)))
         passing = scene.pass_seen_at(
             vehicle,
             lane=n % scene.road.lanes,
@@ -180,13 +180,18 @@ def _iso(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def frame_line(frame: RenderedFrame) -> dict[str, Any]:
-    """The truth of one frame as JSON takes it."""
+def frame_line(frame: RenderedFrame, number: int) -> dict[str, Any]:
+    """The truth of one frame as JSON takes it; ``number`` counts the frames from 0."""
     plates = [asdict(p) | {"kind": str(p.kind), "color": str(p.color)} for p in frame.truth]
-    return {"file": frame_name(frame.at), "at": _iso(frame.at), "plates": plates}
+    return {
+        "number": number,
+        "file": frame_name(frame.at),
+        "at": _iso(frame.at),
+        "plates": plates,
+    }
 
 
-def write_footage(
+def write_footage(  # noqa: PLR0913 - each its own wish
     scene: Scene,
     folder: Path,
     times: Iterable[datetime],
@@ -217,7 +222,7 @@ def write_footage(
             else:
                 write_frame(folder, frame)
             truth.see(frame)
-            lines.write(json.dumps(frame_line(frame), ensure_ascii=False) + "\n")
+            lines.write(json.dumps(frame_line(frame, count), ensure_ascii=False) + "\n")
             count += 1
     with (folder / "truth.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in truth.lines())
@@ -233,12 +238,8 @@ def _video_writer(scene: Scene, folder: Path, fps: float) -> cv2.VideoWriter:
     return writer
 
 
-def with_traffic(
-    scene: Scene, *, vehicles: int, start_at: datetime, seconds: float
-) -> Scene:
+def with_traffic(scene: Scene, *, vehicles: int, start_at: datetime, seconds: float) -> Scene:
     """The scene with random vehicles, decided by its seed."""
     rng = np.random.default_rng([scene.seed, 17])
     passes = random_passes(scene, vehicles=vehicles, start_at=start_at, seconds=seconds, rng=rng)
     return replace(scene, passes=passes)
-
-

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -19,7 +20,13 @@ _GROUNDS: tuple[Bgr, ...] = (
     (228, 230, 230), (228, 230, 230), (228, 230, 230), (40, 190, 240), (226, 214, 196),
     (196, 200, 200), (36, 30, 30), (150, 60, 20), (60, 120, 40), (70, 40, 170),
 )  # fmt: skip
-_DARK_INKS: tuple[Bgr, ...] = ((30, 28, 28), (30, 28, 28), (110, 40, 20), (40, 90, 20), (40, 30, 150))
+_DARK_INKS: tuple[Bgr, ...] = (
+    (30, 28, 28),
+    (30, 28, 28),
+    (110, 40, 20),
+    (40, 90, 20),
+    (40, 30, 150),
+)
 _HERSHEY = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_DUPLEX,
@@ -60,7 +67,7 @@ def _groups(text: str, rng: np.random.Generator) -> tuple[str, ...]:
     cuts = [i for i in cuts if 2 <= i <= len(text) - 2] or [len(text) // 2]
     kept = cuts if rng.random() < 0.2 else [cuts[int(rng.integers(len(cuts)))]]
     edges = [0, *kept, len(text)]
-    return tuple(text[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    return tuple(text[a:b] for a, b in pairwise(edges))
 
 
 def design(text: str, rng: np.random.Generator) -> Design:

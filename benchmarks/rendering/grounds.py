@@ -46,7 +46,9 @@ class Paint:
 
 def _varied(color: Bgr, rng: np.random.Generator, spread: float = 0.10) -> Bgr:
     """The same paint from another batch, another year of sun."""
-    gain, *tint = (1 + spread * (rng.random(4) * (1.6, 1.0, 1.0, 1.0) - (1.0, 0.5, 0.5, 0.5))).tolist()
+    gain, *tint = (
+        1 + spread * (rng.random(4) * (1.6, 1.0, 1.0, 1.0) - (1.0, 0.5, 0.5, 0.5))
+    ).tolist()
     b, g, r = (min(255, int(c * gain * t)) for c, t in zip(color, tint, strict=True))
     return (b, g, r)
 
@@ -196,7 +198,9 @@ def draw_bolts(
     for (x, y), (dx, dy) in list(zip(spots_px, jitter, strict=True))[first:]:
         centre = (round((x + dx) * 16), round((y + dy) * 16))
         radius = round(radius_px * 16)
-        cv2.circle(image, (centre[0], centre[1] + 12), radius, (shade // 3,) * 3, -1, cv2.LINE_AA, 4)
+        cv2.circle(
+            image, (centre[0], centre[1] + 12), radius, (shade // 3,) * 3, -1, cv2.LINE_AA, 4
+        )
         cv2.circle(image, centre, radius, (shade,) * 3, -1, cv2.LINE_AA, 4)
 
 

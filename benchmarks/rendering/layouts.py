@@ -72,9 +72,7 @@ def _new_energy() -> Layout:
 
 def _two_rows(accents: frozenset[int]) -> Layout:
     slots = [Slot(x, 15, 80, 60, Series.UPPER, i in accents) for i, x in enumerate((110, 250))]
-    slots += [
-        Slot(27.5 + 80 * i, 90, 65, 110, Series.LOWER, i + 2 in accents) for i in range(5)
-    ]
+    slots += [Slot(27.5 + 80 * i, 90, 65, 110, Series.LOWER, i + 2 in accents) for i in range(5)]
     return Layout(440, 220, 2, tuple(slots), None if accents else (220, 45, 6), _BOLTS_TWO)
 
 
@@ -147,7 +145,9 @@ def layout_for(text: str, kind: PlateKind, rows: int, *, variant: int = 0) -> La
 
 
 @cache
-def _layout(length: int, ends: str, kind: PlateKind, rows: int, variant: int) -> Layout | None:
+def _layout(  # noqa: PLR0911 - a table of kinds
+    length: int, ends: str, kind: PlateKind, rows: int, variant: int
+) -> Layout | None:
     if kind in {PlateKind.NEW_ENERGY_SMALL, PlateKind.NEW_ENERGY_LARGE}:
         return _new_energy() if (length, rows) == (8, 1) else None
     if kind is PlateKind.EMERGENCY:

@@ -98,7 +98,7 @@ def _color(text: str, kind: PlateKind, rng: np.random.Generator) -> PlateColor:
     return COLOR_OF[kind]
 
 
-def _compose(
+def _compose(  # noqa: PLR0913, PLR0917 - the artist's palette
     text: str,
     layout: Layout,
     paint: grounds.Paint,
@@ -147,7 +147,7 @@ def _press(layer: Picture, stamp: Picture, x: int, y: int) -> None:
 
 
 @lru_cache(maxsize=20_000)
-def _stamp(  # noqa: PLR0913 - a cache key
+def _stamp(  # noqa: PLR0913, PLR0917 - a cache key
     glyphs: GlyphSource,
     char: str,
     series: Series,

@@ -64,9 +64,10 @@ class _Plan:
         asphalt = cv2.GaussianBlur(asphalt, (0, 0), 0.6)
         image = np.stack([asphalt * 1.02, asphalt, asphalt * 0.985], axis=2)
         edge = self.road.half_width_m + 0.75
-        grass = np.stack(
-            [52 + 0 * x, 104 + 0 * x, 78 + 0 * x], axis=2
-        ) + 12 * _noise(shape, ppm * 0.35, rng)[..., None]
+        grass = (
+            np.stack([52 + 0 * x, 104 + 0 * x, 78 + 0 * x], axis=2)
+            + 12 * _noise(shape, ppm * 0.35, rng)[..., None]
+        )
         grass += rng.normal(0, 10, shape).astype(np.float32)[..., None]
         verge = (x[0] < -edge - 0.35) | (x[0] > edge + 0.45)
         image[:, verge] = grass[:, verge]

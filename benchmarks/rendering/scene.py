@@ -37,6 +37,8 @@ _LEAST_PLATE_PX = 16
 _HIDDEN_ABOVE = 0.1
 """A plate of which more than this part is behind another vehicle counts as hidden."""
 _PLATE_FACE_LOST = 0.5
+_LIGHT_REACH_M = 6.0
+"""So far before a vehicle its lamps and its reflection can be seen on the road."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +101,23 @@ class Scene:
 
     @property
     def far_m(self) -> float:
-        """Where the road comes into the picture, at most 120 m ahead."""
-        return min(self.camera.ground_y(0.0), 120.0)
+        """Where vehicles come from: their light arrives before them; at most 120 m ahead."""
+        return min(self.camera.ground_y(0.0) + _LIGHT_REACH_M, 120.0)
 
-    @property
-    def near_m(self) -> float:
-        """Where the road leaves the picture."""
-        return self.camera.ground_y(self.camera.height_px)
+    def near_m(self, passing: VehiclePass) -> float:
+        """Where the near end is when the last of the vehicle, roofs included, is out of sight."""
+        return _gone_m(self.camera, passing.vehicle, passing.direction)
 
     def near_end_m(self, passing: VehiclePass, at: datetime) -> float:
         """How far ahead the vehicle's near end is at a time."""
         driven = passing.speed_kmh / 3.6 * (at - passing.enters_at).total_seconds()
         if passing.direction is Direction.APPROACHING:
             return self.far_m - driven
-        return self.near_m - _length_m(passing) + driven
+        return self.near_m(passing) + driven
 
     def leaves_at(self, passing: VehiclePass) -> datetime:
         """When the vehicle's last point has left the picture."""
-        way = self.far_m - self.near_m + _length_m(passing)
+        way = self.far_m - self.near_m(passing)
         return passing.enters_at + timedelta(seconds=way / (passing.speed_kmh / 3.6))
 
     def moving(self, at: datetime) -> tuple[VehiclePass, ...]:
@@ -141,8 +142,11 @@ class Scene:
         return VehiclePass(vehicle, lane, speed_kmh, enters_at, direction)
 
 
-def _length_m(passing: VehiclePass) -> float:
-    return shell_of(passing.vehicle, passing.direction).length_m
+@lru_cache(maxsize=512)
+def _gone_m(camera: Camera, vehicle: Vehicle, direction: Direction) -> float:
+    """Where the near end is when every corner of a vehicle is below the picture."""
+    corners = np.array([c for face in shell_of(vehicle, direction).faces for c in face.corners])
+    return min(camera.ground_y(camera.height_px, float(w)) - float(v) for _, v, w in corners)
 
 
 @lru_cache(maxsize=12)
@@ -200,7 +204,7 @@ def _place(scene: Scene, passing: VehiclePass, at: datetime) -> _Placed | None:
 def _wander_m(passing: VehiclePass) -> float:
     """Nobody drives in the middle of the lane."""
     rng = np.random.default_rng([passing.vehicle.seed, 13])
-    return float(rng.uniform(-0.22, 0.22))
+    return float(rng.uniform(-0.16, 0.16))
 
 
 def render_frame(scene: Scene, at: datetime) -> RenderedFrame:
@@ -323,7 +327,9 @@ def _mirror(frame: Picture, sprite: Sprite, camera: Camera, one: _Placed) -> Non
     cover = cv2.blur(sprite.cover[foot - tall : foot][::-1][:room], (5, 13))
     part = frame[top : top + room, sprite.x : sprite.x + sprite.cover.shape[1]]
     share = cover / np.float32(255) * fade
-    part[:] = (part * (1 - share[..., None]) + color * fade[..., None]).clip(0, 255).astype(np.uint8)
+    part[:] = (
+        (part * (1 - share[..., None]) + color * fade[..., None]).clip(0, 255).astype(np.uint8)
+    )
 
 
 def _truth(scene: Scene, there: list[_Placed]) -> tuple[VisiblePlate, ...]:

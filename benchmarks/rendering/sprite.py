@@ -60,7 +60,7 @@ def _three(mask: Picture) -> Picture:
 
 def placed(corners: Sequence[Corner], x_m: float, y_m: float) -> Points:
     """Corners of a vehicle standing with the middle of its near end at ``(x, y)``, in the world."""
-    points = np.asarray(corners, float) + (x_m, y_m, 0.0)
+    points = np.add(np.asarray(corners, float), (x_m, y_m, 0.0))
     points[:, 1] = np.maximum(points[:, 1], NEAREST_M)
     return points
 

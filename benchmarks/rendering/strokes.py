@@ -8,6 +8,7 @@ Stretched cells (two-row and new-energy plates) move the lines but keep the pen.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -40,7 +41,10 @@ GLYPHS: dict[str, tuple[str, ...]] = {
         "M 30.5 0 L 7.8 50",
         "M 40.6 61.6 A 22.5 61.6 18.1 24 0 360 Z",
     ),
-    "7": ("M 1.5 4.4 L 44.5 4.4", "M 40.4 2 L 25.5 42 A 74 90 56.5 80 216 180",),
+    "7": (
+        "M 1.5 4.4 L 44.5 4.4",
+        "M 40.4 2 L 25.5 42 A 74 90 56.5 80 216 180",
+    ),
     "8": (
         "M 38.4 23 A 22.5 23 15.9 18.6 0 360 Z",
         "M 40.6 63.6 A 22.5 63.6 18.1 22 0 360 Z",
@@ -56,16 +60,16 @@ GLYPHS: dict[str, tuple[str, ...]] = {
         "M 2 42.4 L 23 42.4 A 23 64 17.6 21.6 270 450 L 0.5 85.6",
     ),
     "C": (
-        "M 40.6 28 L 40.6 23 A 22.5 23 18.1 18.6 360 180 L 4.4 67 A 22.5 67 18.1 18.6 180 0 "
-        "L 40.6 62",
+        "M 40.6 28 L 40.6 23 A 22.5 23 18.1 18.6 360 180 L 4.4 67 A 22.5 67 18.1 18.6 180 0 L 40.6 62",
     ),
-    "D": ("M 4.4 0 L 4.4 90", "M 0.5 4.4 L 20 4.4 A 20 25 20.6 20.6 270 360 L 40.6 65 "
-          "A 20 65 20.6 20.6 0 90 L 0.5 85.6"),
+    "D": (
+        "M 4.4 0 L 4.4 90",
+        "M 0.5 4.4 L 20 4.4 A 20 25 20.6 20.6 270 360 L 40.6 65 A 20 65 20.6 20.6 0 90 L 0.5 85.6",
+    ),
     "E": ("M 4.4 0 L 4.4 90", "M 0.5 4.4 L 43.5 4.4", "M 2 43.5 L 39 43.5", "M 0.5 85.6 L 44 85.6"),
     "F": ("M 4.4 0 L 4.4 90", "M 0.5 4.4 L 44 4.4", "M 2 44.5 L 39.5 44.5"),
     "G": (
-        "M 40.6 27 L 40.6 23 A 22.5 23 18.1 18.6 360 180 L 4.4 67 A 22.5 67 18.1 18.6 180 0 "
-        "L 40.6 50",
+        "M 40.6 27 L 40.6 23 A 22.5 23 18.1 18.6 360 180 L 4.4 67 A 22.5 67 18.1 18.6 180 0 L 40.6 50",
         "M 23.5 50.5 L 45 50.5",
     ),
     "H": ("M 4.4 0 L 4.4 90", "M 40.6 0 L 40.6 90", "M 2 43.8 L 43 43.8"),
@@ -87,8 +91,7 @@ GLYPHS: dict[str, tuple[str, ...]] = {
         "M 19.5 45 L 40.4 90",
     ),
     "S": (
-        "M 40.2 27 L 40.2 23 A 22.5 23 17.7 18.6 360 150 L 34.6 52.5 A 22.5 67 18.1 18.6 325 540 "
-        "L 4.4 62",
+        "M 40.2 27 L 40.2 23 A 22.5 23 17.7 18.6 360 150 L 34.6 52.5 A 22.5 67 18.1 18.6 325 540 L 4.4 62",
     ),
     "T": ("M 22.5 0 L 22.5 90", "M 0.5 4.4 L 44.5 4.4"),
     "U": ("M 4.4 0 L 4.4 67 A 22.5 67 18.1 18.6 180 0 L 40.6 0",),
@@ -122,8 +125,10 @@ def _lines(path: str) -> tuple[tuple[tuple[float, float], ...], bool]:
             cx, cy, rx, ry, start, end = map(float, words[at : at + 6])
             at += 6
             steps = max(2, round(abs(end - start) / _ARC_STEP_DEG))
-            for angle in np.radians(np.linspace(start, end, steps + 1)):
-                points.append((cx + rx * float(np.cos(angle)), cy + ry * float(np.sin(angle))))
+            points += [
+                (cx + rx * float(np.cos(angle)), cy + ry * float(np.sin(angle)))
+                for angle in np.radians(np.linspace(start, end, steps + 1))
+            ]
     return tuple(points), closed
 
 
@@ -138,7 +143,9 @@ def _moved(
         inner = new + (value - half) * (size - pen_mm) / (old_size - PEN)
         outside = np.minimum(value - half, 0) + np.maximum(value - (old_size - half), 0)
         line[:, axis] = np.where(
-            outside == 0, inner, np.where(outside < 0, value * new / half, size - (old_size - value))
+            outside == 0,
+            inner,
+            np.where(outside < 0, value * new / half, size - (old_size - value)),
         )
     return line
 
@@ -164,7 +171,7 @@ def draw_strokes(
         line = _moved(points, width_mm, height_mm, pen_mm)
         if closed:
             line = np.vstack([line, line[:1]])
-        for start, end in zip(line[:-1], line[1:], strict=True):
+        for start, end in pairwise(line):
             step = end - start
             length = float(np.hypot(*step))
             if length < 1e-6:

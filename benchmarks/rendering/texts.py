@@ -46,8 +46,10 @@ def foreign_print(rng: np.random.Generator) -> str:
 def _unknown(rng: np.random.Generator) -> str:
     """Withdrawn military series, civil aviation and temporary plates: no kind of today's."""
     if rng.random() < _RETIRED_PART:
-        return _pick(rng, RETIRED) + _pick(rng, _LETTERS) + "".join(
-            _pick(rng, _DIGITS) for _ in range(5)
+        return (
+            _pick(rng, RETIRED)
+            + _pick(rng, _LETTERS)
+            + "".join(_pick(rng, _DIGITS) for _ in range(5))
         )
     if rng.random() < 0.5:
         return "民航" + "".join(_pick(rng, SERIAL) for _ in range(5))

@@ -4,7 +4,6 @@ A vehicle's own frame: u metres across (to the camera's right), v metres from th
 from the camera, w metres up from the ground.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -12,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from anpr.plate import PlateColor, PlateKind
+from anpr.plate import PlateKind
 from benchmarks.rendering import bodywork
 from benchmarks.rendering.bodywork import BODY_COLORS, Bgr, shade
 from benchmarks.rendering.glyphs import GlyphSource, OwnGlyphs
@@ -81,6 +80,7 @@ class Shell:
     lamps: tuple[Corner, ...]
     """Middles of the lamps that shine at night."""
     lamp_color: Bgr
+    """Of their glow, BGR."""
     plate: DrawnPlate
     plate_corners: tuple[Corner, Corner, Corner, Corner]
     length_m: float
@@ -165,7 +165,7 @@ _LAMPS: dict[Body, tuple[float, float, float, float]] = {
 def _texture(part: str, size: tuple[float, float], paint: Bgr, seed: int) -> Picture | None:
     rng = np.random.default_rng([seed, 7])
     width, height = size
-    drawn: dict[str, Callable[[], Picture]] = {
+    drawn = {
         "front": lambda: bodywork.car_front(width, height, paint, rng),
         "rear": lambda: bodywork.car_rear(width, height, paint, rng),
         "glass": lambda: bodywork.windscreen(width, height, rng, rear=False),
@@ -194,7 +194,9 @@ def _sides(outline: Outline, paint: Bgr, body: Body) -> list[Face]:
     """Both flanks: lower part, greenhouse or windows, wheels."""
     low = outline[0][1] + 0.05
     length = outline[-1][0]
-    belt = {Body.SALOON: 0.95, Body.SUV: 1.12, Body.VAN: 1.05, Body.BUS: 1.45, Body.LORRY: 1.5}[body]
+    belt = {Body.SALOON: 0.95, Body.SUV: 1.12, Body.VAN: 1.05, Body.BUS: 1.45, Body.LORRY: 1.5}[
+        body
+    ]
     tall = [n for n, (_, w, _) in enumerate(outline) if w > _ABOVE_BELT_M]
     first, last = outline[tall[0]], outline[tall[-1]]
     before = outline[tall[0] - 1]
@@ -205,10 +207,14 @@ def _sides(outline: Outline, paint: Bgr, body: Body) -> list[Face]:
     front_top = before if tall[0] > 1 else (before[0], belt, before[2])
     for side in (-1.0, 1.0):
         dark = shade(paint, 0.62 if side < 0 else 0.78)
-        for a, b in ((nose, front_top), (front_top, after), (after, (length, belt * 0.9, wide))):
+        for a, b in (
+            (nose, front_top),
+            (front_top, after),
+            (after, (length, min(belt, outline[-1][1]), wide)),
+        ):
             flank = (
-                (side * a[2], a[0], min(a[1], belt)),
-                (side * b[2], b[0], min(b[1], belt)),
+                (side * a[2], a[0], a[1]),
+                (side * b[2], b[0], b[1]),
                 (side * wide, max(b[0], a[0] + 0.01), low),
                 (side * wide, outline[0][0] if a is nose else a[0], low),
             )
@@ -217,7 +223,7 @@ def _sides(outline: Outline, paint: Bgr, body: Body) -> list[Face]:
             (side * front_top[2], front_top[0], front_top[1]),
             (side * first[2], first[0], first[1]),
             (side * last[2], last[0], last[1]),
-            (side * after[2], after[0], min(after[1], belt)),
+            (side * after[2], after[0], after[1]),
         )
         faces.append(Face(upper, dark if body is Body.LORRY else shade(bodywork.GLASS, 0.9)))
         faces += [_wheel(side * wide, v) for v in (0.85, length - 0.9)]
@@ -238,7 +244,12 @@ def _under(outline: Outline) -> list[Face]:
     for side in (-1, 1):
         inner, outer = side * (half - 0.26), side * (half - 0.03)
         left, right = min(inner, outer), max(inner, outer)
-        tyre = ((left, v + 0.3, 0.5), (right, v + 0.3, 0.5), (right, v + 0.3, 0), (left, v + 0.3, 0))
+        tyre = (
+            (left, v + 0.3, 0.5),
+            (right, v + 0.3, 0.5),
+            (right, v + 0.3, 0),
+            (left, v + 0.3, 0),
+        )
         faces.append(Face(tyre, (30, 30, 30)))
     return faces
 
@@ -289,7 +300,9 @@ def plate_rows(vehicle: Vehicle, direction: Direction) -> int | None:
 
 @lru_cache(maxsize=256)
 def shell_of(
-    vehicle: Vehicle, direction: Direction, glyphs: GlyphSource = OwnGlyphs()  # noqa: B008 - frozen
+    vehicle: Vehicle,
+    direction: Direction,
+    glyphs: GlyphSource = OwnGlyphs(),  # noqa: B008 - frozen
 ) -> Shell:
     """Build what the camera can see of a vehicle; cached, since it is drawn in many frames."""
     outline, parts = _OUTLINES[vehicle.body, direction]
@@ -315,7 +328,7 @@ def shell_of(
         wear=vehicle.wear,
         px_per_mm=PLATE_PX_PER_MM,
     )
-    across, up = _LAMPS[vehicle.body][: 2] if approaching else _LAMPS[vehicle.body][2:]
+    across, up = _LAMPS[vehicle.body][:2] if approaching else _LAMPS[vehicle.body][2:]
     lean = _lean_at(outline, up)
     return Shell(
         tuple(faces),
@@ -349,8 +362,3 @@ def _plate_corners(
         corners.append((float(u), _lean_at(outline, float(w)) - 0.02, float(w)))
     a, b, c, d = corners
     return (a, b, c, d)
-
-
-def plate_color(vehicle: Vehicle, direction: Direction) -> PlateColor:
-    """Ground colour of the plate that is seen."""
-    return shell_of(vehicle, direction).plate.color

@@ -39,12 +39,8 @@ class Conditions:
 
 CONDITIONS: dict[Light, Conditions] = {
     Light.DAY: Conditions((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 0.94, 0.55, 0.0, 2.0, 1 / 800),
-    Light.DUSK: Conditions(
-        (0.66, 0.56, 0.55), (0.70, 0.60, 0.58), 0.78, 0.40, 0.45, 4.0, 1 / 400
-    ),
-    Light.NIGHT: Conditions(
-        (0.24, 0.22, 0.21), (0.46, 0.44, 0.42), 0.86, 0.30, 1.0, 6.5, 1 / 300
-    ),
+    Light.DUSK: Conditions((0.66, 0.56, 0.55), (0.70, 0.60, 0.58), 0.78, 0.40, 0.45, 4.0, 1 / 400),
+    Light.NIGHT: Conditions((0.24, 0.22, 0.21), (0.46, 0.44, 0.42), 0.86, 0.30, 1.0, 6.5, 1 / 300),
 }
 
 
@@ -80,7 +76,9 @@ def _streaks(high: int, wide: int, seed: int) -> Picture:
     for _ in range(1100):
         x, y = rng.uniform(0, wide + 256), rng.uniform(-40, high + 256)
         length = rng.uniform(14, 70) * scale
-        ends = [(round(a * 16), round(b * 16)) for a, b in ((x, y), (x + slant * length, y + length))]
+        ends = [
+            (round(a * 16), round(b * 16)) for a, b in ((x, y), (x + slant * length, y + length))
+        ]
         cv2.line(sheet, ends[0], ends[1], int(rng.integers(14, 64)), 1, cv2.LINE_AA, 4)
     return cv2.blur(sheet, (2, 3))
 
@@ -147,7 +145,7 @@ def _glow(radius: int, color: tuple[int, int, int], halo: int, *, lamp: bool) ->
     return (level.clip(0, 1)[..., None] * np.array(color, np.float32)).astype(np.uint8)
 
 
-def glow(
+def glow(  # noqa: PLR0913 - a lamp has these
     frame: Picture,
     at_px: tuple[float, float],
     radius_px: float,

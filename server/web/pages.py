@@ -66,7 +66,10 @@ def error_page(request: Request, error: RequestError) -> Response:
             return Response(status_code=error.status)  # the page reloads itself on this
         back = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/login?next={quote(back)}", status_code=303)
-    return _page(request, error.status, said(request, error))
+    page = _page(request, error.status, said(request, error))
+    if error.retry_after_s is not None:
+        page.headers["Retry-After"] = str(error.retry_after_s)
+    return page
 
 
 def failure_page(request: Request, status: int) -> Response:

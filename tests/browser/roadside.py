@@ -1,15 +1,13 @@
 """A checkpoint as the server sees it: an agent that speaks the wire contract over HTTP.
 
-The scene is drawn here, plainly: what matters to a page is that the pictures are real JPEGs with
-their own content each. The plate is the plate artist's.
+The pictures are those of the scene renderer: each passage has its own.
 """
 
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +16,8 @@ import httpx
 import numpy as np
 
 from anpr.plate import PlateKind
-from benchmarks.rendering.glyphs import OwnGlyphs
-from benchmarks.rendering.plates import draw_plate
+from benchmarks.rendering.scene import Scene, render_frame
+from benchmarks.rendering.vehicle import Body, Vehicle
 from server.wire import (
     EVIDENCE_PATH,
     HEARTBEAT_PATH,
@@ -37,6 +35,8 @@ from server.wire import (
     Track,
 )
 
+BODY_COLORS_DRAWN = ("white", "black", "grey", "red", "blue")
+_EMPTY = Scene()
 MODELS = Models(agent="0.1.0", detector="plate_det-test", recogniser="plate_rec-test")
 
 
@@ -65,7 +65,7 @@ class Roadside:
         at = at or datetime.now(UTC)
         evidence = tuple(
             self._send_picture(role, jpeg, at)
-            for role, jpeg in (pictures or draw_pictures(plate, kind)).items()
+            for role, jpeg in (pictures or draw_pictures(plate, kind, at)).items()
         )
         passage = Passage(
             passage_id=uuid7(at),
@@ -160,34 +160,28 @@ def uuid7(at: datetime) -> UUID:
     return UUID(int=value | 0b10 << 62 | (random & (2**62 - 1)))
 
 
-@cache
-def _glyphs() -> OwnGlyphs:
-    return OwnGlyphs()
-
-
-def draw_pictures(plate: str, kind: str) -> dict[str, bytes]:
-    """A plain scene and the crop of its plate; every passage gives pictures of its own."""
-    rng = np.random.default_rng(time.perf_counter_ns())
-    # a plate that could not be read is drawn as any other, and blurred
-    drawn_kind = PlateKind.SMALL if kind == "unknown" else PlateKind(kind)
+def draw_pictures(plate: str, kind: str, at: datetime) -> dict[str, bytes]:
+    """The scene at that moment and the crop of the plate; each passage has pictures of its own."""
+    seed = time.perf_counter_ns() % 2**31
+    # a plate that could not be read looks like any other, through a dirty lens
     text = plate.replace("?", "8") or "鲁H8B0D1"
-    crop = draw_plate(text, drawn_kind, glyphs=_glyphs(), rng=rng).image
+    drawn_kind = PlateKind.SMALL if kind == "unknown" else PlateKind(kind)
+    large = drawn_kind in {PlateKind.LARGE, PlateKind.TRAILER}
+    vehicle = Vehicle(
+        vehicle_id=str(seed),
+        plate=text,
+        kind=drawn_kind,
+        body=Body.LORRY if large else (Body.SALOON, Body.SUV, Body.VAN)[seed % 3],
+        color=BODY_COLORS_DRAWN[seed % len(BODY_COLORS_DRAWN)],
+        seed=seed,
+    )
+    passing = _EMPTY.pass_seen_at(vehicle, lane=seed % 2, speed_kmh=48, seen_at=at)
+    frame = render_frame(replace(_EMPTY, passes=(passing,), seed=seed), at)
+    x, y, width, height = cv2.boundingRect(np.array(frame.truth[0].quad_px, np.float32))
+    crop = frame.image[y - 2 : y + height + 2, x - 2 : x + width + 2]
     if plate != text:
-        crop = cv2.GaussianBlur(crop, (0, 0), 4)
-    scene = np.zeros((720, 1280, 3), np.uint8)
-    scene[:330] = (96, 84, 74)
-    scene[330:] = (62, 60, 58)
-    for x in (160, 640, 1120):
-        cv2.line(scene, (640 + (x - 640) // 5, 330), (x, 720), (200, 205, 205), 6)
-    body = tuple(int(v) for v in rng.integers(60, 210, 3))
-    cv2.rectangle(scene, (410, 250), (870, 600), body, -1)
-    cv2.rectangle(scene, (460, 280), (820, 410), (40, 38, 36), -1)
-    for x in (460, 820):
-        cv2.circle(scene, (x, 490), 34, (225, 235, 240), -1)
-    height, width = crop.shape[:2]
-    scene[500 : 500 + height, 640 - width // 2 : 640 - width // 2 + width] = crop
-    scene = cv2.add(scene, rng.integers(0, 14, scene.shape, dtype=np.uint8))
-    return {"scene": _jpeg(scene), "plate": _jpeg(crop)}
+        crop = cv2.GaussianBlur(crop, (0, 0), 3)
+    return {"scene": _jpeg(frame.image), "plate": _jpeg(cv2.resize(crop, None, fx=2, fy=2))}
 
 
 def _jpeg(image: np.ndarray) -> bytes:

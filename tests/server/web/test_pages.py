@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from server.checkpoints.service import AgentView, CameraView, CheckpointPlace, CheckpointView
+from server.db import Database
+from server.errors import Unavailable
 from server.web.lookup_pages import TILES
 from server.web.register_pages import checkpoint_row, likely_color
 from server.web.wall_pages import MAX_UNSIGNED, OVERDUE_S
@@ -258,3 +260,41 @@ def test_identifiers_in_addresses_are_checked(sqlite_site: Site) -> None:
     person = sqlite_site.as_role("operator")
     assert person.get("/passages/not-a-uuid").status_code in {404, 422}
     assert person.get(f"/passages/{UUID(int=0)}").status_code == 404
+
+
+def test_a_defect_is_a_page_that_gives_nothing_away(
+    sqlite_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    person = sqlite_site.as_role("operator")
+    monkeypatch.setattr("server.web.register_pages.list_entries", broken)
+    answer = person.get("/watchlist")
+    assert answer.status_code == 500
+    assert "出错了" in answer.text
+    assert "secret detail" not in answer.text
+    assert "ZeroDivisionError" not in answer.text
+
+
+def test_a_database_that_is_away_is_said_on_a_page_that_does_not_need_it(
+    sqlite_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Database) -> None:
+        raise Unavailable("the database is locked or away", retry_after_s=2)
+
+    person = sqlite_site.as_role("operator")
+    monkeypatch.setattr(Database, "read", away)
+    answer = person.get("/wall")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "2"
+    assert "服务器繁忙" in answer.text
+
+
+def test_a_page_that_was_left_open_too_long_asks_for_the_login_and_comes_back(
+    sqlite_site: Site,
+) -> None:
+    person = sqlite_site.as_role("operator")
+    sqlite_site.clock.advance(sqlite_site.settings.sessions.lifetime_s + 1)
+    answer = person.client.get("/passages", follow_redirects=False)
+    assert answer.headers["location"] == "/login?next=/passages"

@@ -160,11 +160,18 @@ def _account_for(session: Session, action: str, subject: str) -> None:
     audit.record(
         session,
         now=utc_now(),
-        user_name=f"system:{getpass.getuser()}"[:64],
+        user_name=f"system:{_system_user()}"[:64],
         address="command line",
         action=action,
         detail={"subject": subject},
     )
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return str(os.getuid())
 
 
 def _password() -> str:

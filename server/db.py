@@ -12,6 +12,7 @@ read has to be thrown away later. WAL lets readers go on meanwhile; ``synchronou
 acknowledged commit survive a power cut.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ from server.errors import SettingsError, Unavailable
 from server.settings import Settings
 from server.tables import Counter
 
+_log = logging.getLogger(__name__)
+
 _BEGIN: Final = "kakou_begin"
+BEGIN_WRITING: Final = {_BEGIN: "IMMEDIATE"}
+"""Execution options of an engine whose transactions take SQLite's write lock at once."""
 
 
 class Database:
@@ -46,7 +51,7 @@ class Database:
         self._readers = self.engine.execution_options(
             **({} if self.is_sqlite else {"postgresql_readonly": True})
         )
-        self._writers = self.engine.execution_options(**{_BEGIN: "IMMEDIATE"})
+        self._writers = self.engine.execution_options(**BEGIN_WRITING)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -94,6 +99,7 @@ class Database:
         try:
             yield
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            _log.warning("database: %s", getattr(error, "orig", None) or error)
             raise Unavailable(
                 "the database is locked or away", retry_after_s=self._retry_after_s
             ) from error

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from server.db import BEGIN_WRITING
 from server.errors import SchemaError
 
 LOCK_TIMEOUT_MS = 5_000
@@ -25,7 +26,7 @@ _ADVISORY_KEY = 7_135_406_518
 def upgrade(engine: Engine) -> None:
     """Bring the database to the newest revision; doing so again is harmless."""
     config = _config()
-    with engine.connect() as connection, _alone(connection):
+    with engine.execution_options(**BEGIN_WRITING).connect() as connection, _alone(connection):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -60,7 +61,7 @@ def require_newest(engine: Engine) -> None:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Let one migration of a PostgreSQL database run at a time; SQLite does so by itself."""
+    """Let one migration run at a time. On SQLite its transaction holds the write lock anyway."""
     if connection.dialect.name != "postgresql":
         yield
         return

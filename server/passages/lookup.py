@@ -40,10 +40,18 @@ class Inquiry:
     case_number: str | None = None
 
 
+def is_running_picture(query: PassageQuery, now: datetime, settings: SearchSettings) -> bool:
+    """Whether a query only looks at what passed lately: no purpose, no account, read-only."""
+    floor = now - timedelta(hours=settings.browse_hours)
+    return query.plate is None and (query.since is None or query.since >= floor)
+
+
 def look_up_passages(
     session: Session, query: PassageQuery, inquiry: Inquiry, settings: SearchSettings
 ) -> PassagePage:
-    """Search on somebody's behalf; needs a writing transaction for the account of it.
+    """Search on somebody's behalf; accounted for, unless it is the running picture.
+
+    The account needs a writing transaction.
 
     Raises:
         PurposeMissing: the query needs a purpose and a case number.
@@ -52,8 +60,8 @@ def look_up_passages(
     if not 1 <= query.limit <= settings.max_page:
         raise InvalidRequest(f"limit: 1 to {settings.max_page}", field="limit")
     query = replace(query, since=in_utc("since", query.since), until=in_utc("until", query.until))
-    floor = inquiry.now - timedelta(hours=settings.browse_hours)
-    if query.plate is None and (query.since is None or query.since >= floor):
+    if is_running_picture(query, inquiry.now, settings):
+        floor = inquiry.now - timedelta(hours=settings.browse_hours)
         return search_passages(session, replace(query, since=query.since or floor))
     purpose = audit.stated_purpose(inquiry.purpose, inquiry.case_number, settings.purposes)
     page = search_passages(session, query)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 from server.auth.guards import ClientAddress, Operator
 from server.context import Context
 from server.errors import NotFound
-from server.passages.lookup import Inquiry, look_up_passages, open_passage
+from server.passages.lookup import Inquiry, is_running_picture, look_up_passages, open_passage
 from server.passages.search import PassagePage, PassageQuery
 from server.passages.view import PassageView
 
@@ -42,8 +42,10 @@ def get_passages(  # noqa: PLR0913 - a query's parameters
         cursor=cursor,
     )
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
-    with context.database.write() as session:
-        return look_up_passages(session, query, inquiry, context.settings.search)
+    search = context.settings.search
+    running = is_running_picture(query, inquiry.now, search)
+    with context.database.read() if running else context.database.write() as session:
+        return look_up_passages(session, query, inquiry, search)
 
 
 @router.get("/api/v1/passages/{passage_id}")

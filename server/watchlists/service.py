@@ -75,6 +75,7 @@ def add_entry(  # noqa: PLR0913 - what, by whom, from where, when, under which r
     plate = _checked_plate(entry.plate)
     _check(entry, now, settings)
     case_number = entry.case_number.strip()
+    revision = next_number(session, "watchlist")  # changes of the list follow one another
     twin = session.scalar(
         select(WatchlistEntry.id).where(
             WatchlistEntry.plate == plate,
@@ -84,7 +85,6 @@ def add_entry(  # noqa: PLR0913 - what, by whom, from where, when, under which r
     )
     if twin is not None:
         raise Conflict(f"plate: watched already under this case (entry {twin})", field="plate")
-    revision = next_number(session, "watchlist")
     row = WatchlistEntry(
         plate=plate,
         reason=entry.reason,

@@ -17,8 +17,12 @@ from typing import Any, Self
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from server import schema
+from server.db import Database
 from server.settings import Settings
+from server.tables import Base
 from tests.server.conftest import (
     CAMERAS,
     CHECKPOINTS,
@@ -321,6 +325,32 @@ def test_an_unmigrated_database_is_refused_with_the_way_out(tmp_path: Path) -> N
     assert (again.returncode, again.stdout) == (0, "0001 -> 0001\n")
 
 
+def test_servers_that_migrate_at_once_migrate_once(settings: Settings) -> None:
+    """They are updated together; neither fails, nothing is done twice."""
+    database = Database(settings)
+    Base.metadata.drop_all(database.engine)
+    with database.write() as session:
+        session.execute(text("DROP TABLE alembic_version"))
+        if not database.is_sqlite:
+            session.execute(text("DROP FUNCTION refuse_change"))
+    migrations = [
+        subprocess.Popen(
+            [sys.executable, "-m", "server", "migrate"],
+            env=environment(settings),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said = [migration.communicate(timeout=60)[1] for migration in migrations]
+    assert [migration.returncode for migration in migrations] == [0, 0, 0], said
+    schema.require_newest(database.engine)
+    with database.read() as session:
+        assert session.execute(text("SELECT count(*) FROM counter")).scalar_one() == 3
+    database.close()
+
+
 def test_a_database_that_is_away_is_said_in_words(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path, database={"url": "postgresql+psycopg2://kakou@127.0.0.1:1/none"}
@@ -385,17 +415,17 @@ def test_the_example_of_a_whole_start_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("content", "said"),
     [
         ('{"checkpoint": []}', "checkpoint"),
         ('{"checkpoints": [{"id": "a", "name": "b", "lat": 95, "lon": 0}]}', "checkpoints.0.lat"),
         ("{", "neither JSON nor TOML"),
     ],
 )
-def test_a_wrong_seed_file_is_named_with_its_key(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_seed_file_is_named_with_its_key(tmp_path: Path, content: str, said: str) -> None:
     settings = Settings(data_dir=tmp_path / "data")
     file = tmp_path / "seed.json"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(content, encoding="utf-8")
     failed = run(settings, "seed-demo", str(file))
     assert failed.returncode == 1
     assert str(file) in failed.stderr

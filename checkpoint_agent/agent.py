@@ -21,7 +21,7 @@ from checkpoint_agent.capture import Feed, open_source, shows_stills
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import AgentConfig, CameraConfig
 from checkpoint_agent.errors import ConfigError, SourceError
-from checkpoint_agent.frames import Frame, Idle
+from checkpoint_agent.frames import Frame, FrameSource, Idle
 from checkpoint_agent.health import CameraHealth, Health
 from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.pipeline import Kept, Outcome, Pipeline, Reader
@@ -37,6 +37,15 @@ LEFT_UNDELIVERED = 3
 _STOP_LIMIT_S = 10.0
 _COMMIT_EVERY_S = 5.0
 _TURN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A source, and what was kept of it."""
+
+    source: FrameSource
+    stills: bool
+    kept: Kept | None
 
 
 @dataclass(slots=True)
@@ -98,6 +107,7 @@ class Agent:
         """
         config, clock = self._config, self._clock
         with _locked(config), self._opened_outbox() as outbox:
+            sources = [self._open(index, outbox) for index in range(len(config.camera))]
             cv2.setNumThreads(config.reader.threads)
             reader = self._reader or load_reader(
                 config.reader.models_dir,
@@ -111,7 +121,8 @@ class Agent:
             )
             health = Health(config, outbox, models, clock)
             cameras = [
-                self._set_up(index, outbox, reader, models) for index in range(len(config.camera))
+                self._set_up(camera, opened, reader, models)
+                for camera, opened in zip(config.camera, sources, strict=True)
             ]
             health.cameras = [camera.health for camera in cameras]
             uploader = Uploader(
@@ -143,7 +154,8 @@ class Agent:
         finally:
             outbox.close()
 
-    def _set_up(self, index: int, outbox: Outbox, reader: Reader, models: Models) -> _Camera:
+    def _open(self, index: int, outbox: Outbox) -> _Opened:
+        """The source of a camera, where it was left; before the models, which take seconds."""
         camera = self._config.camera[index]
         kept = Kept.load(outbox.position(camera.id), camera)
         idle_exit_s = self._config.idle_exit_s if self._config.exit_when_done else None
@@ -151,26 +163,30 @@ class Agent:
             source = open_source(
                 camera, kept.place if kept else None, self._clock, idle_exit_s=idle_exit_s
             )
-            stills = shows_stills(camera)
+            return _Opened(source, stills=shows_stills(camera), kept=kept)
         except SourceError as error:
             raise ConfigError(f"camera[{index}].source: {error}") from error
+
+    def _set_up(
+        self, camera: CameraConfig, opened: _Opened, reader: Reader, models: Models
+    ) -> _Camera:
         pipeline = Pipeline(
             camera,
             self._config.passage,
             reader,
             models=models,
             clock_state=self._clock.state,
-            stills=stills,
-            kept=kept,
+            stills=opened.stills,
+            kept=opened.kept,
         )
-        feed = Feed(camera.id, source, self._ready)
+        feed = Feed(camera.id, opened.source, self._ready)
         return _Camera(
             config=camera,
             feed=feed,
             pipeline=pipeline,
             health=CameraHealth(camera.id, feed),
             last_frame_s=self._clock.monotonic_s(),
-            started=kept is not None,
+            started=opened.kept is not None,
         )
 
     # ------------------------------------------------------------------ working

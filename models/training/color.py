@@ -7,7 +7,7 @@ that are no plates. Resumable like the recogniser; ``--quick`` runs a few steps 
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ _TRUSTED: Final = ("blue", "yellow", "green", "white", "black")
 _HARSH: Final = Harshness(grey=0.0)
 """In a grey picture nobody can tell the colour."""
 _PATCHES_PER_SCENE: Final = 5
+_KEPT_BATCHES: Final = 400
+_FEWEST_KEPT: Final = 40
 
 
 def real_indices(plates: RealPlates) -> dict[str, NDArray[np.int64]]:
@@ -184,6 +186,20 @@ def averaged(mean: AveragedWeights) -> ColorNet:
     return net.eval()
 
 
+def _replayed(
+    batches: Iterable[tuple[Tensor, Tensor]], rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every batch once when it is new and about three times later: making it costs most."""
+    kept: list[tuple[Tensor, Tensor]] = []
+    for new in batches:
+        yield new
+        kept.append(new)
+        if len(kept) > _KEPT_BATCHES:
+            kept.pop(int(rng.integers(_KEPT_BATCHES)))
+        for _ in range(3 if len(kept) >= _FEWEST_KEPT else 0):
+            yield kept[int(rng.integers(len(kept)))]
+
+
 def train(
     args: argparse.Namespace, batches: Batches, sets: dict[str, Any], folder: Path
 ) -> ColorNet:
@@ -202,7 +218,7 @@ def train(
     loader = DataLoader(batches, batch_size=None, num_workers=args.workers)
     began, first = time.monotonic(), step
     loss_of: Callable[[Tensor, Tensor], Tensor] = nn.CrossEntropyLoss()
-    for pictures, classes in loader:
+    for pictures, classes in _replayed(loader, np.random.default_rng(args.seed + step)):
         if step >= args.steps:
             break
         for group in optimiser.param_groups:

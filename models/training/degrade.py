@@ -101,6 +101,10 @@ def photograph(
     """
     canvas, core, rows = mounted.picture, mounted.core, mounted.rows
     corners = _jittered(core, rng, harshness.corners * (1.3 if rows > 1 else 1.0))
+    if rows > 1 and rng.random() < 0.5 * harshness.corners:
+        # Detectors tend to take in what lies above or below a nearly square plate.
+        corners[:2, 1] -= rng.uniform(-0.05, 0.12) * (core[3] - core[1])
+        corners[2:, 1] += rng.uniform(-0.05, 0.2) * (core[3] - core[1])
     width, height = size_px
     high_px = _plate_height(rng, harshness, height * rows)
     shrink = min(1.0, high_px / (core[3] - core[1]))

@@ -21,6 +21,7 @@ def seed_everything(seed: int) -> None:
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int = 300) -> float:
     """Linear warm-up, then a cosine down to 1 % of the peak."""
+    warmup = min(warmup, max(1, steps // 50))
     if step < warmup:
         return peak * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)

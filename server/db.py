@@ -124,7 +124,8 @@ def make_engine(settings: Settings) -> Engine:
         raise SettingsError("database.url: not an address of a database") from error
     if url.get_backend_name() == "sqlite":
         if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            # whom a vehicle belongs to and where it was is nobody else's business on this machine
+            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine = create_engine(
             url, pool_size=database.pool_size, max_overflow=40, hide_parameters=True
         )

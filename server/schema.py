@@ -72,6 +72,8 @@ def _alone(connection: Connection) -> Iterator[None]:
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+        connection.execute(text("RESET lock_timeout"))
+        connection.execute(text("RESET statement_timeout"))
         connection.commit()
 
 

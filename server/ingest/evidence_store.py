@@ -46,6 +46,7 @@ class EvidenceStore:
         path = self.path(sha256)
         if path.is_file() and path.stat().st_size == len(data):
             return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = [folder for folder in (path.parent, path.parent.parent) if not folder.is_dir()]
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:

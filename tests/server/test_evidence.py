@@ -72,3 +72,9 @@ def test_bytes_with_another_hash_are_refused(tmp_path: Path) -> None:
 def test_only_a_hash_names_a_picture(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
         EvidenceStore(tmp_path).path(name)
+
+
+def test_the_folder_is_closed_to_other_users_of_the_machine(tmp_path: Path) -> None:
+    data = jpeg("a")
+    EvidenceStore(tmp_path / "data" / "evidence").put(sha256(data), data)
+    assert (tmp_path / "data" / "evidence").stat().st_mode & 0o077 == 0

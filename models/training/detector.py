@@ -47,7 +47,7 @@ class Recipe:
     warmup_steps: int = 200
     average: float = 0.998
     seed: int = 1
-    views: tuple[tuple[int, int], ...] = ((256, 16), (256, 16), (384, 8))
+    views: tuple[tuple[int, int], ...] = ((256, 16), (256, 16), (384, 8), (512, 4))
     """(side in pixels, views a batch), taken in turn."""
     pool: int = 160
 

@@ -164,7 +164,7 @@ def _board(image: Picture, rng: np.random.Generator) -> Corners | None:
 def random_corners(image: Picture, drawn: Picture, rng: np.random.Generator) -> Corners:
     """A plausible perspective view of a flat panel somewhere in the picture."""
     height, width = image.shape[:2]
-    across = width * np.exp(rng.uniform(np.log(0.06), np.log(0.45)))
+    across = width * np.exp(rng.uniform(np.log(0.06), np.log(0.85)))
     half = np.array([across, across * drawn.shape[0] / drawn.shape[1]]) / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
     corners[:, 0] *= rng.uniform(0.65, 1.0)  # seen from aside
@@ -215,7 +215,7 @@ def dress(
         if board is not None:
             ignored += tuple(p.corners for p in plates if _near(p.corners, board))
             plates = [p for p in plates if not _near(p.corners, board)]
-    return LoadedScene(image, tuple(plates), ignored)
+    return LoadedScene(image, tuple(plates), ignored, scene.lures)
 
 
 def _near(corners: Corners, other: Corners) -> bool:

@@ -24,6 +24,8 @@ VISIBLE_PART = 0.75
 PADDING_LEVEL = 127
 
 _HEAT_SIGMA_U, _HEAT_SIGMA_V = 0.12, 0.2
+_LURED_PART = 0.7
+"""Part of the views of a frame with lures that are taken about a lure."""
 _SMALLEST_LEVEL_PX = 40
 _CARELESSLY_SHRUNK_PART = 0.2
 """Part of the views that are shrunk without averaging enough, as fast software does."""
@@ -38,6 +40,7 @@ class LoadedScene:
     image: NDArray[np.uint8]
     plates: tuple[LabelledPlate, ...]
     ignored: tuple[Corners, ...] = ()
+    lures: tuple[Corners, ...] = ()
 
     @cached_property
     def levels(self) -> tuple[NDArray[np.uint8], ...]:
@@ -97,14 +100,18 @@ def _covering(source: LoadedScene, size_px: int, rng: np.random.Generator) -> ND
 def _homography(source: LoadedScene, size_px: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """A random view of the scene, about one of its plates where it has any."""
     height, width = source.image.shape[:2]
-    if source.plates:
-        corners = source.plates[int(rng.integers(len(source.plates)))].corners
+    if source.lures and rng.random() < _LURED_PART:
+        anchors = source.lures
+    else:
+        anchors = tuple(plate.corners for plate in source.plates)
+    if anchors:
+        corners = anchors[int(rng.integers(len(anchors)))]
         plate_width, plate_height = plate_sides_px(corners)
         side = max(plate_width, 2.0 * plate_height)
         wanted = np.exp(rng.uniform(np.log(14.0), np.log(0.8 * size_px)))
         if rng.random() < 0.35:
             wanted = rng.uniform(14.0, 60.0)
-        scale = min(wanted / side, 3.0)
+        scale = min(wanted / side, 4.0)
         centre = corners.mean(axis=0)
     else:
         scale = size_px / max(height, width) * np.exp(rng.uniform(-0.3, 1.2))

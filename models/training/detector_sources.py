@@ -55,11 +55,9 @@ class Sources:
             "negative": list(negative_scenes(data, cache)),
         }
         if mined:
-            by_source |= {
-                name: with_mined(scenes, mined)
-                for name, scenes in by_source.items()
-                if name != "negative"
-            }
+            by_source |= {name: with_mined(scenes, mined) for name, scenes in by_source.items()}
+            frames = (scene for scenes in by_source.values() for scene in scenes)
+            by_source["lures"] = [scene for scene in frames if scene.lures]
         return Sources(
             {name: tuple(scenes) for name, scenes in by_source.items() if scenes}, data / "glyphs"
         )
@@ -82,7 +80,7 @@ def scene_stream(sources: Sources, rng: np.random.Generator) -> Iterator[LoadedS
             continue
         scenes = sources.scenes[name]
         scene = scenes[int(rng.integers(len(scenes)))]
-        loaded = LoadedScene(scene.image(), scene.plates, scene.ignored)
+        loaded = LoadedScene(scene.image(), scene.plates, scene.ignored, scene.lures)
         if scene.plates:
             yield dress(loaded, sources.glyphs, rng, foreign=name == "foreign")
         elif rng.random() < _NEGATIVES_WITH_PLATES:

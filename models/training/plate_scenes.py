@@ -7,7 +7,7 @@ background: they are *ignored*.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,16 @@ class LabelledPlate:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A frame on disk with its plates; ``ignored`` are regions that teach nothing."""
+    """A frame on disk with its plates.
+
+    ``ignored`` are regions that teach nothing, ``lures`` such as look like a plate and are none.
+    """
 
     path: Path
     group: str
     plates: tuple[LabelledPlate, ...] = ()
-    ignored: tuple[Corners, ...] = field(default=())
+    ignored: tuple[Corners, ...] = ()
+    lures: tuple[Corners, ...] = ()
 
     def image(self) -> NDArray[np.uint8]:
         """The cached frame, ``uint8 (H, W, 3)`` BGR; ``FileNotFoundError`` names a missing file."""
@@ -155,17 +159,18 @@ def frame_key(scene: Scene) -> str:
 
 
 def with_mined(scenes: list[Scene], found: Path) -> list[Scene]:
-    """The frames that a mining pass looked at, with its finds among the ignored regions.
+    """The frames with the finds of a mining pass: plates to ignore, lures to look at.
 
-    See ``detector_mine``. ``found`` is a JSON object: ``frame_key`` → list of corners.
+    See ``detector_mine``. ``found`` is a JSON object: ``frame_key`` → ``{"plates", "lures"}``,
+    each a list of corners.
     """
-    regions: dict[str, list] = json.loads(found.read_text(encoding="utf-8"))
-    return [
-        replace(
-            scene,
-            ignored=scene.ignored
-            + tuple(np.asarray(corners, np.float32) for corners in regions[frame_key(scene)]),
+    finds: dict[str, dict[str, list]] = json.loads(found.read_text(encoding="utf-8"))
+    added = []
+    for scene in scenes:
+        here = finds.get(frame_key(scene), {"plates": [], "lures": []})
+        plates, lures = (
+            tuple(np.asarray(corners, np.float32) for corners in here[name])
+            for name in ("plates", "lures")
         )
-        for scene in scenes
-        if frame_key(scene) in regions
-    ]
+        added.append(replace(scene, ignored=scene.ignored + plates, lures=lures))
+    return added

@@ -270,10 +270,10 @@ def _shadow(frame: Picture, camera: Camera, one: _Placed, strength: float) -> No
     x2, y2 = np.minimum(np.ceil(quad.max(axis=0) + pad), (wide, high)).astype(int)
     if x2 - x1 < 8 or y2 - y1 < 8:
         return
-    small = (max(1, (x2 - x1) // 4), max(1, (y2 - y1) // 4))
+    small = (max(1, (x2 - x1) // 8), max(1, (y2 - y1) // 8))
     mask = np.zeros(small[::-1], np.uint8)
-    cv2.fillConvexPoly(mask, np.rint((quad - (x1, y1)) * 4).astype(np.int32), 255, 8, 4)
-    mask = cv2.GaussianBlur(mask, (0, 0), soft / 4)
+    cv2.fillConvexPoly(mask, np.rint((quad - (x1, y1)) * 2).astype(np.int32), 255, 8, 4)
+    mask = cv2.GaussianBlur(mask, (0, 0), soft / 8)
     mask = cv2.resize(mask, (x2 - x1, y2 - y1))
     gain = 255 - cv2.convertScaleAbs(mask, alpha=strength)
     part = frame[y1:y2, x1:x2]
@@ -288,10 +288,10 @@ def _light_ahead(frame: Picture, camera: Camera, one: _Placed, strength: float) 
     if y < NEAR_BEAM_M:
         return
     x_px, y_px = camera.project([(one.x_m, y, 0.0)])[0]
-    radius = 2.6 * camera.px_per_m((one.x_m, y, 0.0))
+    radius = 2.4 * camera.px_per_m((one.x_m, y, 0.0))
     level = round(110 * strength)
     color = (level * 8 // 10, level * 9 // 10, level)
-    weather.glow(frame, (float(x_px), float(y_px)), radius, color, 100, lamp=False)
+    weather.glow(frame, (float(x_px), float(y_px)), (radius, radius * 0.6), color, 100, lamp=False)
 
 
 NEAR_BEAM_M = 4.0
@@ -308,7 +308,8 @@ def _lamps(frame: Picture, camera: Camera, one: _Placed, strength: float) -> Non
     for x_px, y_px in camera.project(points):
         halo = round((60 if approaching else 40) * strength)
         color = one.shell.lamp_color
-        weather.glow(frame, (float(x_px), float(y_px)), reach * scale, color, halo, lamp=True)
+        radius = reach * scale
+        weather.glow(frame, (float(x_px), float(y_px)), (radius, radius), color, halo, lamp=True)
 
 
 def _mirror(frame: Picture, sprite: Sprite, camera: Camera, one: _Placed) -> None:

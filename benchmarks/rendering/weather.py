@@ -134,12 +134,15 @@ def sensor_noise(frame: Picture, deviation: float, rng: np.random.Generator) -> 
     cv2.addWeighted(frame, 1.0, part, gain, -128 * gain, dst=frame)
 
 
-@lru_cache(maxsize=96)
-def _glow(radius: int, color: tuple[int, int, int], halo: int, *, lamp: bool) -> Picture:
+_GLOW_RADIUS = 96
+
+
+@lru_cache(maxsize=16)
+def _glow(color: tuple[int, int, int], halo: int, *, lamp: bool) -> Picture:
     """A round glow, with the bright heart of a lamp or without."""
-    span = np.arange(-radius, radius + 1, dtype=np.float32)
-    distance = np.hypot(span[:, None], span[None]) / radius
-    level = np.clip(1 - distance, 0, 1) ** 3 * (halo / 100)
+    span = np.arange(-_GLOW_RADIUS, _GLOW_RADIUS + 1, dtype=np.float32)
+    distance = np.hypot(span[:, None], span[None]) / _GLOW_RADIUS
+    level = np.clip(1 - distance, 0, 1) ** (3 if lamp else 1.6) * (halo / 100)
     if lamp:
         level += np.clip(1.25 - distance * 9, 0, 1)
     return (level.clip(0, 1)[..., None] * np.array(color, np.float32)).astype(np.uint8)
@@ -148,21 +151,20 @@ def _glow(radius: int, color: tuple[int, int, int], halo: int, *, lamp: bool) ->
 def glow(  # noqa: PLR0913 - a lamp has these
     frame: Picture,
     at_px: tuple[float, float],
-    radius_px: float,
+    radii_px: tuple[float, float],
     color: tuple[int, int, int],
     halo: int,
     *,
     lamp: bool,
 ) -> None:
     """Add a glow to the frame, in place; ``halo`` is its strength in percent."""
-    x, y = at_px
-    size = max(3, round(radius_px / 4) * 4)
-    picture = _glow(size, color, halo, lamp=lamp)
-    left, top = round(x) - size, round(y) - size
-    x1, y1 = max(left, 0), max(top, 0)
-    x2 = min(left + picture.shape[1], frame.shape[1])
-    y2 = min(top + picture.shape[0], frame.shape[0])
-    if x2 <= x1 or y2 <= y1:
+    (x, y), (rx, ry) = at_px, radii_px
+    x1, y1 = max(int(x - rx), 0), max(int(y - ry), 0)
+    x2, y2 = min(int(x + rx) + 1, frame.shape[1]), min(int(y + ry) + 1, frame.shape[0])
+    if x2 <= x1 or y2 <= y1 or min(rx, ry) < 1:
         return
+    sx, sy = rx / _GLOW_RADIUS, ry / _GLOW_RADIUS
+    matrix = np.array([[sx, 0, x - rx - x1], [0, sy, y - ry - y1]])
+    picture = cv2.warpAffine(_glow(color, halo, lamp=lamp), matrix, (x2 - x1, y2 - y1))
     part = frame[y1:y2, x1:x2]
-    cv2.add(part, picture[y1 - top : y2 - top, x1 - left : x2 - left], dst=part)
+    cv2.add(part, picture, dst=part)

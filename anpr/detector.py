@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anpr.errors import InferenceError, WeightsError
-from anpr.rectify import is_convex
+from anpr.rectify import is_convex, upright_region
 from anpr.session import Network
-from anpr.types import Box, Detection, Image, Point, Quad
+from anpr.types import Detection, Image, Point, Quad
 from anpr.weights import ModelFiles
 
 OUTPUTS: Final = ("heat", "quad", "rows")
@@ -31,12 +31,15 @@ _SAME_PLATE_COVERED: Final = 0.6
 """A weaker box that lies so far inside a stronger one is a part of it."""
 _SMALLEST_WIDTH_PX: Final = 6.0
 
+_FAR_SIDE_PX: Final = 256
+"""Longer side of the second try on a picture in which nothing was found: a plate that fills half of
+the picture is too large for the network at full size. It costs a sixth of the first."""
+
 # The second, closer look at one plate.
 _CLOSE_PLATE_PX: Final = 112
 """How wide the plate is made for the network: about where it places corners best."""
-_CLOSE_REGION: Final = (2.0, 3.2)
-"""Width and height of the region around the plate, in plates."""
-_CLOSE_LARGEST_SCALE: Final = 4.0
+_CLOSE_SIZE_PX: Final = (224, 128)
+_CLOSE_LOOKS: Final = 2
 _CLOSE_THRESHOLD: Final = 0.2
 _CLOSE_SAME_IOU: Final = 0.35
 
@@ -146,23 +149,11 @@ def scaled(detection: Detection, scale: tuple[float, float]) -> Detection:
     return Detection(Quad(tl, tr, br, bl), detection.score, detection.rows)
 
 
-def moved(detection: Detection, dx: float, dy: float) -> Detection:
-    """The detection shifted by so many pixels."""
-    tl, tr, br, bl = ((x + dx, y + dy) for x, y in detection.quad.as_tuple())
+def mapped(detection: Detection, matrix: NDArray[np.float64]) -> Detection:
+    """The detection with its corners moved by an affine matrix (2, 3)."""
+    corners = np.array(detection.quad.as_tuple()) @ matrix[:, :2].T + matrix[:, 2]
+    tl, tr, br, bl = (_point(c) for c in corners)
     return Detection(Quad(tl, tr, br, bl), detection.score, detection.rows)
-
-
-def _surroundings(image: Image, box: Box) -> tuple[int, int, Image]:
-    """The part of the picture around a box, as left edge, top edge and pixels; never empty."""
-    high, wide = image.shape[:2]
-    half_width = box.width_px * _CLOSE_REGION[0] / 2
-    half_height = max(box.height_px * _CLOSE_REGION[1] / 2, half_width / 2)
-    cx, cy = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
-    x1 = min(max(0, int(cx - half_width)), wide - 1)
-    y1 = min(max(0, int(cy - half_height)), high - 1)
-    x2 = min(wide, max(x1 + 1, int(cx + half_width) + 1))
-    y2 = min(high, max(y1 + 1, int(cy + half_height) + 1))
-    return x1, y1, image[y1:y2, x1:x2]
 
 
 class PlateDetector:
@@ -195,26 +186,37 @@ class PlateDetector:
         Raises:
             InferenceError: the network failed or answered with other shapes than agreed.
         """
-        box = letterbox(image, self._side_px)
-        return without_doubles(self._found(box, self._threshold))
+        found = self._found(letterbox(image, self._side_px), self._threshold)
+        if not found:
+            found = self._found(letterbox(image, _FAR_SIDE_PX), self._threshold)
+        return without_doubles(found)
 
-    def look_closer(self, image: Image, detection: Detection) -> Detection | None:
-        """The same plate found again in a close-up of its surroundings, its corners placed better.
+    def look_closer(self, image: Image, detection: Detection) -> Detection:
+        """The same plate with its corners placed better, by finding it again upright and close up.
 
-        None where it is not found again. The score is the higher of the two.
+        A turned or sheared plate is straightened by the corners known so far, so what is left to
+        find is small, and smaller again the second time. The score is the highest one; where the
+        plate is not found again, the detection comes back as far as it got.
 
         Raises:
             InferenceError: as :meth:`detect`.
         """
-        around = detection.quad.box()
-        x, y, region = _surroundings(image, around)
-        side_px = max(region.shape[:2]) * _CLOSE_PLATE_PX / around.width_px
-        box = letterbox(region, max(SIZE_MULTIPLE_PX, round(side_px)), _CLOSE_LARGEST_SCALE)
-        found = [moved(d, x, y) for d in self._found(box, _CLOSE_THRESHOLD)]
-        same = [d for d in found if d.quad.box().iou(around) > _CLOSE_SAME_IOU]
+        for _ in range(_CLOSE_LOOKS):
+            closer = self._found_again(image, detection)
+            if closer is None:
+                break
+            detection = closer
+        return detection
+
+    def _found_again(self, image: Image, detection: Detection) -> Detection | None:
+        region, to_picture = upright_region(image, detection.quad, _CLOSE_PLATE_PX, _CLOSE_SIZE_PX)
+        to_region = np.asarray(cv2.invertAffineTransform(to_picture), np.float64)
+        expected = mapped(detection, to_region).quad.box()
+        found = self._found(letterbox(region, max(_CLOSE_SIZE_PX)), _CLOSE_THRESHOLD)
+        same = [d for d in found if d.quad.box().iou(expected) > _CLOSE_SAME_IOU]
         if not same:
             return None
-        best = max(same, key=lambda d: d.score * d.quad.box().iou(around))
+        best = mapped(max(same, key=lambda d: d.score * d.quad.box().iou(expected)), to_picture)
         return Detection(best.quad, max(best.score, detection.score), best.rows)
 
     def _found(self, box: Letterbox, threshold: float) -> list[Detection]:

@@ -26,8 +26,10 @@ _POOR_BELOW: Final = 0.5
 """A plate still read less probably than this is tried with the other number of rows."""
 _OF_NO_FORM: Final = 0.5
 """Half of a two-row plate reads like a short foreign one: a text without a form counts half."""
-_NOT_A_PLATE_FROM: Final = 0.5
+_UNREAD_NOT_A_PLATE_FROM: Final = 0.3
 """An unread detection that the colour network doubts so much is dropped."""
+_UNREAD_SCORE_FROM: Final = 0.5
+"""An unread detection weaker than this is dropped: lamps and signs look a little like plates."""
 
 
 class PlateReader:
@@ -95,7 +97,7 @@ class PlateReader:
             for detection, ground, reading in zip(
                 detections, seen, self._readings(image, detections, seen), strict=True
             )
-            if reading.decoded.number.text or ground.not_a_plate < _NOT_A_PLATE_FROM
+            if reading.decoded.number.text or _is_plate(detection, ground)
         ]
 
     def _readings(
@@ -108,25 +110,29 @@ class PlateReader:
         readings = [
             decide([look], ground, n) for look, ground, n in zip(first, seen, rows, strict=True)
         ]
-        doubtful = [i for i, r in enumerate(readings) if r.decoded.probability < _SURE_FROM]
-        for i, more in zip(
-            doubtful, self._look_again(image, [detections[i] for i in doubtful]), strict=True
-        ):
-            readings[i] = decide([first[i], *more], seen[i], rows[i])
-        poor = [i for i, r in enumerate(readings) if _likelihood(r) < _POOR_BELOW]
-        other_rows = [3 - rows[i] for i in poor]
-        third = self._look(image, [quads[i] for i in poor], other_rows, MARGIN_U)
-        for i, look, n in zip(poor, third, other_rows, strict=True):
+        doubtful = [i for i, r in enumerate(readings) if _likelihood(r) < _SURE_FROM]
+        closer = [self._detector.look_closer(image, detections[i]) for i in doubtful]
+        again = self._look_again(image, [detections[i] for i in doubtful], closer)
+        for i, looks in zip(doubtful, again, strict=True):
+            readings[i] = decide([first[i], *looks], seen[i], rows[i])
+        poor = [
+            (i, near.quad, 3 - rows[i])
+            for i, near in zip(doubtful, closer, strict=True)
+            if _likelihood(readings[i]) < _POOR_BELOW
+        ]
+        third = self._look(image, [q for _, q, _ in poor], [n for _, _, n in poor], MARGIN_U)
+        for (i, _, n), look in zip(poor, third, strict=True):
             other = decide([look], seen[i], n)
             if _likelihood(other) > _likelihood(readings[i]):
                 readings[i] = other
         return readings
 
-    def _look_again(self, image: Image, detections: Sequence[Detection]) -> list[list[Look]]:
-        """Two more looks at each plate: cut wider, and with its corners found anew close up."""
-        wider = [widened(d.quad, _WIDER_U) for d in detections]
-        closer = [self._detector.look_closer(image, d) or d for d in detections]
+    def _look_again(
+        self, image: Image, detections: Sequence[Detection], closer: Sequence[Detection]
+    ) -> list[list[Look]]:
+        """Two more looks at each plate: cut wider, and cut by the corners found close up."""
         rows = [d.rows for d in detections]
+        wider = [widened(d.quad, _WIDER_U) for d in detections]
         by_width = self._look(image, wider, rows, MARGIN_U + _WIDER_U)
         by_corners = self._look(image, [d.quad for d in closer], rows, MARGIN_U)
         return [list(pair) for pair in zip(by_width, by_corners, strict=True)]
@@ -158,6 +164,12 @@ class PlateReader:
             detection_score=detection.score,
             characters=characters,
         )
+
+
+def _is_plate(detection: Detection, ground: ColorRead) -> bool:
+    """Whether an unread detection is believed to be a plate nevertheless."""
+    sure = detection.score >= _UNREAD_SCORE_FROM
+    return sure and ground.not_a_plate < _UNREAD_NOT_A_PLATE_FROM
 
 
 def _likelihood(reading: Reading) -> float:

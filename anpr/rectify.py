@@ -91,6 +91,40 @@ def widened(quad: Quad, u: float) -> Quad:
     return Quad(tl, tr, br, bl)
 
 
+def upright_region(
+    image: Image, quad: Quad, plate_width_px: int, size_px: tuple[int, int]
+) -> tuple[Image, NDArray[np.float64]]:
+    """The plate with its surroundings, turned and unsheared so that it stands upright.
+
+    The plate is ``plate_width_px`` wide in the middle of the region and keeps its proportions.
+    Only the parallelogram nearest to the quad is made upright: undoing a doubtful perspective
+    would tear the surroundings.
+
+    Returns:
+        The region of ``size_px`` and the matrix (2, 3) from its pixels to the picture's.
+
+    Raises:
+        ImageError: the picture is empty.
+    """
+    tl, tr, br, bl = np.array(quad.as_tuple(), np.float64)
+    across, down = (tr - tl + br - bl) / 2, (bl - tl + br - tr) / 2
+    corner = (tl + tr + br + bl) / 4 - (across + down) / 2
+    scale = plate_width_px / max(float(np.hypot(*across)), 1.0)
+    plate_height_px = max(float(np.hypot(*down)) * scale, 1.0)
+    half_u = size_px[0] / plate_width_px / 2
+    half_v = size_px[1] / plate_height_px / 2
+    shape = Quad(
+        *(
+            (float(x), float(y))
+            for x, y in (corner, corner + across, corner + across + down, corner + down)
+        )
+    )
+    region = _cut(image, shape, (0.5 - half_u, 0.5 - half_v, 0.5 + half_u, 0.5 + half_v), size_px)
+    per_px = np.stack((across / plate_width_px, down / plate_height_px), axis=1)
+    origin = corner + across * (0.5 - half_u) + down * (0.5 - half_v)
+    return region, np.column_stack((per_px, origin))
+
+
 def rectify_whole(image: Image, quad: Quad, size_px: tuple[int, int]) -> Image:
     """The whole plate with its margins, stretched to ``size_px = (width, height)``.
 

@@ -27,7 +27,8 @@ from anpr.plate.grammar import (
     parse,
 )
 from anpr.plate.normalise import normalise
-from anpr.plate.vocabulary import RETIRED, SERIAL, UNREAD, PlateColor, PlateKind
+from anpr.plate.regions import CITIES
+from anpr.plate.vocabulary import PROVINCES, RETIRED, SERIAL, UNREAD, PlateColor, PlateKind
 
 UNSURE_BELOW: Final = 0.4
 """A character less probable than this is not claimed."""
@@ -39,6 +40,8 @@ FEWEST_CLAIMED: Final = 3
 _CONTRADICTED: Final = 0.02
 _ILLEGAL: Final = 0.02
 _RARE: Final = 0.5
+_UNKNOWN_PREFIX: Final = 0.3
+"""Of a province with a letter that no authority of it is known to use; the list has gaps."""
 _RETIRED: Final = 0.5
 _FOREIGN_ON: Final = {
     PlateColor.OTHER: 1.0,
@@ -174,12 +177,17 @@ def _worth_of(number: PlateNumber) -> float:
     if number.form is not None:
         if number.contradictions:
             return _CONTRADICTED
-        return _RARE if number.form.name in _RARE_FORMS else 1.0
+        worth = _RARE if number.form.name in _RARE_FORMS else 1.0
+        return worth * (_UNKNOWN_PREFIX if _has_unknown_prefix(number.form, text) else 1.0)
     if not any(is_chinese_character(char) for char in text):
         return _FOREIGN_ON.get(number.color, _FOREIGN_ELSEWHERE)
     if text[0] in RETIRED and text[1:].isalnum() and text[1:].isascii():
         return _RETIRED
     return _ILLEGAL
+
+
+def _has_unknown_prefix(form: Form, text: str) -> bool:
+    return form.places[:2] == (PROVINCES, AUTHORITY) and text[:2] not in CITIES
 
 
 def with_lost_characters(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 
+from benchmarks.rendering.road import Road
 from benchmarks.rendering.scene import Scene, render_frame
 from benchmarks.rendering.vehicle import Vehicle
 from benchmarks.rendering.weather import Light
@@ -28,10 +29,10 @@ _AHEAD = timedelta(seconds=10)
 """Trips are drawn up this long before anything of them is in a picture."""
 
 _SCENES: tuple[Scene, ...] = (
-    Scene(light=Light.DAY, seed=11),
-    Scene(light=Light.DAY, rain=True, seed=12),
-    Scene(light=Light.DUSK, seed=13),
-    Scene(light=Light.NIGHT, seed=14),
+    Scene(light=Light.DAY, road=Road(seed=11), seed=11),
+    Scene(light=Light.DAY, rain=True, road=Road(seed=12), seed=12),
+    Scene(light=Light.DUSK, road=Road(seed=13), seed=13),
+    Scene(light=Light.NIGHT, road=Road(seed=14), seed=14),
 )
 """What each checkpoint's camera looks at; the four show what the weather can do."""
 

@@ -21,6 +21,7 @@ class Road:
 
     lanes: int = 2
     seed: int = 0
+    """Decides asphalt, verge and every stain."""
 
     @property
     def half_width_m(self) -> float:
@@ -32,6 +33,28 @@ class Road:
         if not 0 <= lane < self.lanes:
             raise ValueError(f"lane {lane} is not on a road of {self.lanes} lanes")
         return (lane + 0.5) * LANE_WIDTH_M - self.half_width_m
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What a road runs through."""
+
+    asphalt: float
+    """Grey level."""
+    verge: Bgr
+    rough: float
+    """Unevenness of the verge in grey levels."""
+    slabs: bool
+    """The verge is a pavement of slabs."""
+
+
+_SITES = (
+    _Site(96, (52, 104, 78), 12, slabs=False),
+    _Site(108, (138, 148, 152), 5, slabs=True),
+    _Site(86, (78, 112, 130), 14, slabs=False),
+    _Site(100, (46, 88, 58), 15, slabs=False),
+    _Site(92, (124, 132, 146), 6, slabs=True),
+)
 
 
 def _noise(shape: tuple[int, int], cell_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -47,6 +70,7 @@ class _Plan:
     def __init__(self, road: Road, near_m: float, far_m: float, half_m: float, ppm: float) -> None:
         self.near_m, self.far_m, self.half_m, self.ppm = near_m, far_m, half_m, ppm
         self.rng = np.random.default_rng([road.seed, round(near_m)])
+        self.site = _SITES[road.seed % len(_SITES)]
         high, wide = round((far_m - near_m) * ppm), round(2 * half_m * ppm)
         self.road = road
         self.image = self._surface((high, wide))
@@ -54,7 +78,9 @@ class _Plan:
     def _surface(self, shape: tuple[int, int]) -> Picture:
         rng, ppm = self.rng, self.ppm
         x = np.linspace(-self.half_m, self.half_m, shape[1], dtype=np.float32)[None]
-        asphalt = 96 + 5 * _noise(shape, ppm * 3, rng) + 3 * _noise(shape, ppm * 0.5, rng)
+        asphalt = (
+            self.site.asphalt + 5 * _noise(shape, ppm * 3, rng) + 3 * _noise(shape, ppm * 0.5, rng)
+        )
         for lane in range(self.road.lanes):
             middle = self.road.lane_x_m(lane)
             for track in (-0.85, 0.85):
@@ -64,13 +90,15 @@ class _Plan:
         asphalt = cv2.GaussianBlur(asphalt, (0, 0), 0.6)
         image = np.stack([asphalt * 1.02, asphalt, asphalt * 0.985], axis=2)
         edge = self.road.half_width_m + 0.75
-        grass = (
-            np.stack([52 + 0 * x, 104 + 0 * x, 78 + 0 * x], axis=2)
-            + 12 * _noise(shape, ppm * 0.35, rng)[..., None]
-        )
-        grass += rng.normal(0, 10, shape).astype(np.float32)[..., None]
+        ground = np.broadcast_to(np.float32(self.site.verge), (*shape, 3))
+        ground = ground + self.site.rough * _noise(shape, ppm * 0.35, rng)[..., None]
+        ground += rng.normal(0, 10, shape).astype(np.float32)[..., None]
+        if self.site.slabs:
+            step = max(2, round(0.6 * ppm))
+            ground[::step] *= 0.78
+            ground[:, ::step] *= 0.78
         verge = (x[0] < -edge - 0.35) | (x[0] > edge + 0.45)
-        image[:, verge] = grass[:, verge]
+        image[:, verge] = ground[:, verge]
         kerb = ((x[0] > -edge - 0.35) & (x[0] < -edge)) | ((x[0] > edge) & (x[0] < edge + 0.45))
         slab = 150 + 5 * _noise(shape, ppm * 1.0, rng)
         image[:, kerb] = slab[:, kerb, None]

@@ -298,7 +298,7 @@ def plate_rows(vehicle: Vehicle, direction: Direction) -> int | None:
     return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=40)
 def shell_of(
     vehicle: Vehicle,
     direction: Direction,

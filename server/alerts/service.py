@@ -179,13 +179,15 @@ def list_alerts(
     states: Sequence[AlertState] = (),
     limit: int = 100,
     before_id: int | None = None,
+    gravest_first: bool = False,
 ) -> AlertPage:
-    """Alerts newest first; ``before_id`` continues a page.
+    """Alerts newest first, or by level and newest first within it; ``before_id`` continues a page.
 
     The cursor is read first: what is raised while the list is read may come twice, never not.
     """
     cursor = latest_seq(session)
-    query = _joined().order_by(Alert.id.desc()).limit(limit)
+    by_level = (Alert.level,) if gravest_first else ()
+    query = _joined().order_by(*by_level, Alert.id.desc()).limit(limit)
     if states:
         query = query.where(Alert.state.in_([state.value for state in states]))
     if before_id is not None:

@@ -123,7 +123,8 @@ def _wall(request: Request, context: AppContext, account: Account, notice: str) 
 def _board(session: Session, context: AppContext) -> dict[str, Any]:
     # the cursor of the first list is read before anything else, so the stream that goes on from
     # it may repeat what is drawn here, and never leaves a gap
-    unsigned = list_alerts(session, states=[AlertState.NEW], limit=MAX_UNSIGNED)
+    # gravest first: however many lesser alerts come, none pushes a grave one off the wall
+    unsigned = list_alerts(session, states=[AlertState.NEW], limit=MAX_UNSIGNED, gravest_first=True)
     signed = list_alerts(session, states=[AlertState.SIGNED], limit=MAX_SIGNED)
     closed = list_alerts(session, states=[AlertState.CLOSED], limit=MAX_CLOSED)
     return {

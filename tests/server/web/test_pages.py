@@ -109,6 +109,18 @@ def test_many_alerts_are_counted_even_if_not_all_are_shown(sqlite_site: Site) ->
     assert by_level == [17, 17, 17, 16]
 
 
+def test_no_flood_of_lesser_alerts_pushes_a_grave_one_off_the_wall(sqlite_site: Site) -> None:
+    officer = sqlite_site.as_role("officer")
+    officer.watch("鲁HB0001", level=1)
+    sqlite_site.outcomes(make_passage(plate="鲁HB0001"))
+    lesser = [f"鲁HA{n:04}" for n in range(MAX_UNSIGNED + 1)]
+    for plate in lesser:
+        officer.watch(plate, level=4)
+    sqlite_site.outcomes(*(make_passage(plate=plate) for plate in lesser))
+    levels = re.findall(r'data-level="(\d)"', officer.get("/wall").text)
+    assert levels == ["1"] + ["4"] * (MAX_UNSIGNED - 1)
+
+
 def test_an_alert_nobody_signs_is_counted_overdue(sqlite_site: Site) -> None:
     officer = sqlite_site.as_role("officer")
     officer.watch("鲁H12345")

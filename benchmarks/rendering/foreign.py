@@ -91,13 +91,12 @@ def design(text: str, rng: np.random.Generator) -> Design:
     )
 
 
-@lru_cache(maxsize=8192)
-def _letter(char: str, face: int, wide: int, high: int) -> Picture:
-    """One character filling a cell of pixels."""
+@lru_cache(maxsize=4096)
+def _shape(char: str, face: int, aspect: float) -> Picture:
+    """One character some 200 px high; strokes are drawn for a cell of this width to height."""
     if face <= 2 and char.isalnum():
-        pen = (7.0, 9.5, 12.5)[face]
-        mask = draw_strokes(char, 90 * wide / high, 90.0, 2.0, pen)
-    elif face == 8 or not char.isalnum():
+        return draw_strokes(char, 90 * aspect, 90.0, 2.0, (7.0, 9.5, 12.5)[face])
+    if face == 8 or not char.isalnum():
         mask = font_ink(char)
     else:
         canvas = np.zeros((260, 300), np.uint8)
@@ -109,7 +108,13 @@ def _letter(char: str, face: int, wide: int, high: int) -> Picture:
     if char in "I1" and mask.shape[1] < 0.45 * mask.shape[0]:
         pad = round((0.5 * mask.shape[0] - mask.shape[1]) / 2)
         mask = np.pad(mask, ((0, 0), (max(0, pad), max(0, pad))))
-    return cv2.resize(mask, (wide, high), interpolation=cv2.INTER_AREA)
+    return mask
+
+
+def _letter(char: str, face: int, wide: int, high: int) -> Picture:
+    """One character filling a cell of pixels."""
+    shape = _shape(char, face, round(wide / high, 1))
+    return cv2.resize(shape, (wide, high), interpolation=cv2.INTER_AREA)
 
 
 def _write(

@@ -36,7 +36,9 @@ class DemoCheckpoint:
     east_m: float
     north_m: float
     bearing_deg: float
-    """Compass direction of the traffic that approaches the camera, degrees from north."""
+    """Compass direction in which the traffic drives, degrees from north."""
+    sees_rears: bool = False
+    """Whether the camera looks after the traffic instead of towards it."""
 
     @property
     def camera_id(self) -> str:
@@ -114,7 +116,9 @@ CHECKPOINTS: tuple[DemoCheckpoint, ...] = (
         "kk-west", "迎宾大道西卡口", "Yingbin Avenue West", "迎宾大道", -1950, -132.5, 90
     ),
     DemoCheckpoint("kk-renmin", "人民路太白路卡口", "Renmin–Taibai", "人民路", -637.5, 20, 90),
-    DemoCheckpoint("kk-centre", "建设路文昌街卡口", "Jianshe–Wenchang", "建设路", -24, 315, 0),
+    DemoCheckpoint(
+        "kk-centre", "建设路文昌街卡口", "Jianshe–Wenchang", "建设路", -24, 315, 0, sees_rears=True
+    ),
     DemoCheckpoint("kk-north", "北二路北卡口", "Bei'er Road North", "北二路", 62.5, 1900, 0),
 )
 """In the order in which a vehicle meets them that comes from the west and leaves to the north."""

@@ -5,17 +5,15 @@ whole under the name of its capture time, and only while something moves. Pictur
 minutes are taken away again.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import cv2
-
+from benchmarks.rendering.footage import write_frame
 from benchmarks.rendering.road import Road
-from benchmarks.rendering.scene import Scene, render_frame
+from benchmarks.rendering.scene import RenderedFrame, Scene, render_frame
 from benchmarks.rendering.vehicle import Vehicle
 from benchmarks.rendering.weather import Light
 from demo.city import CHECKPOINTS
@@ -24,7 +22,6 @@ from demo.timeline import Trip, trips
 FRAMES_PER_S = 6
 KEEP_S = 600.0
 """A picture is kept for so long after its capture."""
-_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 88)
 _AHEAD = timedelta(seconds=10)
 """Trips are drawn up this long before anything of them is in a picture."""
 
@@ -42,8 +39,7 @@ class Shot:
     """A picture as a camera has just taken it."""
 
     camera_id: str
-    at: datetime
-    jpeg: bytes
+    frame: RenderedFrame
 
 
 @dataclass
@@ -70,7 +66,7 @@ class Footage:
                 following = next(coming)
             for n, scene in enumerate(scenes):
                 if scene.moving(at):
-                    yield Shot(CHECKPOINTS[n].camera_id, at, _jpeg(scene, at))
+                    yield Shot(CHECKPOINTS[n].camera_id, render_frame(scene, at))
             if tick % (30 * FRAMES_PER_S) == 0:
                 scenes = [_without_the_gone(scene, at) for scene in scenes]
             tick += 1
@@ -84,30 +80,19 @@ def _enter(trip: Trip, scenes: list[Scene]) -> None:
     )  # the same plate is the same vehicle, down to its dirt
     for s in trip.sightings:
         scene = scenes[s.checkpoint]
-        passing = scene.pass_seen_at(vehicle, lane=s.lane, speed_kmh=s.speed_kmh, seen_at=s.at)
+        rear = CHECKPOINTS[s.checkpoint].sees_rears
+        passing = scene.pass_seen_at(
+            vehicle,
+            lane=s.lane,
+            speed_kmh=s.speed_kmh,
+            seen_at=s.at,
+            direction=Direction.RECEDING if rear else Direction.APPROACHING,
+        )
         scenes[s.checkpoint] = replace(scene, passes=(*scene.passes, passing))
 
 
 def _without_the_gone(scene: Scene, at: datetime) -> Scene:
     return replace(scene, passes=tuple(p for p in scene.passes if scene.leaves_at(p) >= at))
-
-
-def _jpeg(scene: Scene, at: datetime) -> bytes:
-    done, data = cv2.imencode(".jpg", render_frame(scene, at).image, _JPEG)
-    if not done:
-        raise RuntimeError("OpenCV could not encode a rendered frame as JPEG")
-    return data.tobytes()
-
-
-def drop(shot: Shot, folder: Path) -> Path:
-    """Write a picture whole: under another name first, then renamed into place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp = shot.at.strftime("%Y%m%dT%H%M%S.") + f"{shot.at.microsecond // 1000:03d}Z"
-    path = folder / f"{stamp}.jpg"
-    unfinished = folder / f".{stamp}.part"
-    unfinished.write_bytes(shot.jpeg)
-    os.replace(unfinished, path)  # noqa: PTH105 - atomic, and says so
-    return path
 
 
 def film(
@@ -134,7 +119,9 @@ def film(
     count = 0
     for item in footage.shots():
         if isinstance(item, Shot):
-            dropped.append((item.at, drop(item, folder_of(item.camera_id))))
+            folder = folder_of(item.camera_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            dropped.append((item.frame.at, write_frame(folder, item.frame)))
             count += 1
             continue
         if stop() or (until is not None and item >= until):

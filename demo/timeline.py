@@ -74,13 +74,11 @@ _KINDS: tuple[tuple[PlateKind, float], ...] = (
     (PlateKind.NEW_ENERGY_LARGE, 0.03),
     (PlateKind.POLICE, 0.03),
     (PlateKind.COACH, 0.03),
-    (PlateKind.TRAILER, 0.02),
     (PlateKind.HONG_KONG, 0.015),
     (PlateKind.EMBASSY, 0.015),
 )
 _BODIES: dict[PlateKind, tuple[str, ...]] = {
     PlateKind.LARGE: ("lorry", "bus"),
-    PlateKind.TRAILER: ("lorry",),
     PlateKind.NEW_ENERGY_LARGE: ("bus", "lorry"),
 }
 _CAR_BODIES = ("saloon", "saloon", "suv", "van")

@@ -37,6 +37,8 @@ LEFT_UNDELIVERED = 3
 _STOP_LIMIT_S = 10.0
 _COMMIT_EVERY_S = 5.0
 _TURN_S = 0.2
+_PAST_LAG_S = 15.0
+_PAST_PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +229,8 @@ class Agent:
         if isinstance(item, Frame):
             self._see(camera, item, outbox, uploader)
             return True
-        idle_s = self._clock.monotonic_s() - camera.last_frame_s
         over = camera.feed.ended and not camera.health.done
-        waits = camera.config.live or isinstance(item, Idle)
-        silent = waits and idle_s >= self._config.passage.close_after_s
+        silent = (camera.config.live or isinstance(item, Idle)) and self._is_silent(camera)
         if over or (silent and not camera.flushed):
             self._keep(camera, camera.pipeline.flush(), outbox, uploader)
             camera.flushed = True
@@ -247,6 +247,17 @@ class Agent:
                 },
             )
         return item is not None
+
+    def _is_silent(self, camera: _Camera) -> bool:
+        """Whether no frame came for so long that the vehicles in view must have gone.
+
+        A folder that is being filled with the past, slower than it happened, is given more time.
+        """
+        last_at = camera.health.last_frame_at
+        lag_s = 0.0 if last_at is None else (self._clock.now() - last_at).total_seconds()
+        patience = _PAST_PATIENCE if lag_s > _PAST_LAG_S and not camera.config.live else 1
+        idle_s = self._clock.monotonic_s() - camera.last_frame_s
+        return idle_s >= self._config.passage.close_after_s * patience
 
     def _see(self, camera: _Camera, frame: Frame, outbox: Outbox, uploader: Uploader) -> None:
         if not camera.started and camera.feed.source.recorded:

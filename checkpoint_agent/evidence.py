@@ -81,7 +81,8 @@ class Photographer:
 
         One shot is kept for each text that was read, the best few texts.
         """
-        quality = _quality(read)
+        height_px, width_px = self._frame.image.shape[:2]
+        quality = _quality(read, width_px, height_px)
         same = next((shot for shot in shots if shot.text == read.text), None)
         if same is not None:
             if quality < same.quality * _BETTER_BY:
@@ -120,10 +121,15 @@ def choose(shots: Sequence[Shot], text: str) -> Shot:
     return min(shots, key=lambda shot: (distance(shot.text, text), -shot.quality, shot.captured_at))
 
 
-def _quality(read: PlateRead) -> float:
-    """How good a picture of the plate a frame is; read ones before unread ones."""
-    width = min(1.0, read.box.width_px / _LARGE_ENOUGH_PX)
-    return width * (1.0 + read.score if read.text else 0.5 * read.detection_score)
+def _quality(read: PlateRead, frame_width_px: int, frame_height_px: int) -> float:
+    """How good a picture of the plate a frame is: read ones first, whole ones first."""
+    box = read.box
+    whole = (
+        min(box.x1, box.y1) >= 1 and box.x2 < frame_width_px - 1 and box.y2 < frame_height_px - 1
+    )
+    width = min(1.0, box.width_px / _LARGE_ENOUGH_PX)
+    legible = 1.0 + read.score if read.text else 0.5 * read.detection_score
+    return width * legible * (1.0 if whole else 0.5)
 
 
 def _scaled(image: Image, scale: float) -> Image:

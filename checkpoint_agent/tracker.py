@@ -17,9 +17,13 @@ from anpr.types import Box, Detection, PlateRead
 CREDIBLE_SCORE = 0.4
 """Reads below neither found nor split a vehicle."""
 DIFFERENT = 2.0
-"""Distance of texts from which two reads are two vehicles (see ``anpr.plate.distance``)."""
+"""How far texts are :func:`apart` from which two reads are two vehicles."""
 SIMILAR = 0.9
-"""Distance of texts below which two reads are one vehicle, wherever it was expected."""
+"""How far texts are :func:`apart` below which two reads are one vehicle, wherever it is."""
+
+_LOST_END_COST = 0.3
+_LOST_END_LIMIT = 3
+_FEWEST_COMMON = 5
 
 _NEAR_WIDTHS = 2.5
 """Farthest a plate may be from where it is expected, in plate widths."""
@@ -214,15 +218,30 @@ class Tracker:
         for track in self._tracks:
             best = track.best
             if best is not None and track.number not in taken:
-                near.append((distance(best.text, read.text), track.number, track))
+                near.append((apart(best.text, read.text), track.number, track))
         if not near:
             return None
-        apart, _, track = min(near, key=lambda item: item[:2])
-        return track if apart < SIMILAR else None
+        nearest, _, track = min(near, key=lambda item: item[:2])
+        return track if nearest < SIMILAR else None
 
     def _forget(self, tracks: Sequence[Track]) -> None:
         gone = {track.number for track in tracks}
         self._tracks = [track for track in self._tracks if track.number not in gone]
+
+
+def apart(a: str, b: str) -> float:
+    """How far two reads are apart: ``anpr.plate.distance``, forgiving lost ends.
+
+    A read that breaks off early, or that missed the province, is near the whole plate: each
+    character lost at an end costs 0.3 instead of 1, if at least five are left to compare.
+    """
+    whole = distance(a, b)
+    short, long = sorted((a, b), key=len)
+    lost = len(long) - len(short)
+    if not 0 < lost <= _LOST_END_LIMIT or len(short) < _FEWEST_COMMON:
+        return whole
+    within = min(distance(short, long[i : i + len(short)]) for i in range(lost + 1))
+    return min(whole, within + _LOST_END_COST * lost)
 
 
 def is_credible(read: PlateRead) -> bool:
@@ -237,7 +256,7 @@ def _may_join(track: Track, read: PlateRead | None, *, far: bool) -> bool:
     best = track.best
     if best is None:
         return True
-    return distance(best.text, read.text) < (SIMILAR if far else DIFFERENT)
+    return apart(best.text, read.text) < (SIMILAR if far else DIFFERENT)
 
 
 def _cost(track: Track, detection: Detection, at: datetime) -> list[tuple[float, bool]]:

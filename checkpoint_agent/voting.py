@@ -20,7 +20,7 @@ from anpr.plate import (
     parse,
 )
 from anpr.types import Character, PlateRead
-from checkpoint_agent.tracker import DIFFERENT
+from checkpoint_agent.tracker import DIFFERENT, apart
 from server.wire import PlateState
 
 _OPEN_PLACES = 3
@@ -31,6 +31,7 @@ _CLAIMED_ALONE = 0.9
 _FEWEST_CLAIMED = 3
 _LONGEST = 16
 _ALTERNATIVES = 5
+_LEGAL_WORTH = 5.0
 
 _Tally = dict[str, float]
 """Character → share of the votes for one place, adding up to at most 1."""
@@ -85,21 +86,24 @@ def _agreeing_group(reads: Sequence[PlateRead]) -> list[PlateRead]:
     if not reads:
         return []
     support = {
-        text: fsum(
-            read.score * max(0.0, 1 - distance(text, read.text) / DIFFERENT) for read in reads
-        )
+        text: fsum(read.score * max(0.0, 1 - apart(text, read.text) / DIFFERENT) for read in reads)
         for text in {read.text for read in reads}
     }
     centre = max(support, key=lambda text: (support[text], text))
-    near = [read for read in reads if distance(centre, read.text) < DIFFERENT]
+    near = [read for read in reads if apart(centre, read.text) < DIFFERENT]
     return sorted(near, key=lambda r: (-r.score, r.text, r.color, repr(r.characters)))
 
 
 def _template(group: Sequence[PlateRead]) -> str:
-    """The best text of the length that has the most votes."""
+    """The best text of the length that has the most votes.
+
+    Characters are lost more often than they are gained, so a length that makes a legal plate
+    outweighs one that makes none; what only few then saw is left open.
+    """
     weights: dict[int, list[float]] = {}
     for read in group:
-        weights.setdefault(len(read.text), []).append(read.score)
+        worth = _LEGAL_WORTH if parse(read.text, read.color).is_legal else 1.0
+        weights.setdefault(len(read.text), []).append(read.score * worth)
     length = max(weights, key=lambda n: (fsum(weights[n]), n))
     return next(read.text for read in group if len(read.text) == length)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from anpr.plate import PROVINCES, SERIAL, distance
-from checkpoint_agent.tracker import DIFFERENT, Tracker, is_credible
+from anpr.plate import PROVINCES, SERIAL
+from checkpoint_agent.tracker import DIFFERENT, Tracker, apart, is_credible
 from tests.checkpoint_agent.fakes import NOON, detection, read_of
 
 
@@ -93,6 +93,11 @@ A, B, C = "京A12345", "沪B77777", "粤C88D66"
             [[A] * 10, [B] * 10, [C] * 10],
         ),
         (
+            "a read that lost its beginning is no other car",
+            [(n / 10, [(100, 50, 80, "鲁F29113F" if n % 3 else "29113F")]) for n in range(6)],
+            [["29113F", "鲁F29113F", "鲁F29113F"] * 2],
+        ),
+        (
             "time that jumps back begins anew",
             [(100, [(100, 50, 80, A)]), (1, [(100, 50, 80, A)])],
             [[A], [A]],
@@ -101,6 +106,23 @@ A, B, C = "京A12345", "沪B77777", "粤C88D66"
 )
 def test_steps(law, frames, wanted):
     assert run(frames) == wanted, law
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wanted"),
+    [
+        (A, A, 0.0),
+        ("京A11111", "苏E55555", 7.0),
+        (A, "A12345", 0.3),
+        (A, "12345", 0.6),
+        (A, "京A1234", 0.3),
+        (A, "2345", 3.0),
+        ("京A12345", "京A12346", 1.0),
+        ("京AD12345", "京A12345", 1.0),
+    ],
+)
+def test_how_far_apart(a, b, wanted):
+    assert apart(a, b) == apart(b, a) == pytest.approx(wanted, abs=0.01)
 
 
 plates = st.builds(
@@ -124,7 +146,7 @@ places = st.tuples(st.floats(0, 500), st.floats(0, 300), st.floats(40, 120))
 )
 def test_two_cars_are_never_mixed(first, second, frames):
     """However they drive and whichever is seen: no track holds credible reads of both."""
-    assume(distance(first, second) >= DIFFERENT)
+    assume(apart(first, second) >= DIFFERENT)
     t, steps = 0.0, []
     for dt, one, two, shown in frames:
         t += dt

@@ -27,7 +27,9 @@ def decide(*reads, sure_reads=2, sure_alone_score=0.97):
         ("a lone poor read says nothing", [(A, 0.5)], "", "unread", 0),
         ("a stray other plate has no vote", [(A, 0.9), (A, 0.9), ("沪B77777", 0.99)], A, "read", 2),
         ("a read that lost a character still counts", [(A, 0.9), (A, 0.9), ("京A1345", 0.6)], A, "read", 2),
-        ("a read that lost its end still counts", [("京AD12345", 0.9), ("京AD12345", 0.8), ("京AD1234", 0.9)], "京AD12345", "read", 2),
+        ("a read that lost its end still counts", [("京AD12345", 0.9, GREEN), ("京AD12345", 0.8, GREEN), ("京AD1234", 0.9, GREEN)], "京AD12345", "read", 2),
+        ("what most lost is left open, not left out", [("29113F", 0.9, GREEN)] * 4 + [("鲁F29113F", 0.9, GREEN)], "??29113F", "partial", 5),
+        ("what two saw is claimed", [("29113F", 0.9, GREEN)] * 4 + [("鲁F29113F", 0.9, GREEN)] * 2, "鲁F29113F", "read", 2),
         ("nothing read is unread", [("", 0.0), ("", 0.0)], "", "unread", 0),
         ("no read at all is unread", [], "", "unread", 0),
         ("open places stay open", [("京A?2345", 0.9), ("京A?2345", 0.9)], "京A?2345", "partial", 2),
@@ -35,7 +37,7 @@ def decide(*reads, sure_reads=2, sure_alone_score=0.97):
     ],
 )  # fmt: skip
 def test_votes(law, reads, text, state, votes):
-    result = decide(*[read_of(t, s) for t, s in reads])
+    result = decide(*[read_of(t, s, color=c[0] if c else BLUE) for t, s, *c in reads])
     if text != "partial":
         assert result.text == text, law
     assert (result.state, result.votes) == (state, votes), law

@@ -7,6 +7,7 @@ probability is the sum over all ways of laying it along the steps.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -75,15 +76,20 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
         return [settled]
     # prefix -> (probability of ending in a blank, of ending in its last character)
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
-    for row in lattice.probabilities:
-        blank = float(row[BLANK])
-        options = _options(row)
+    for row, options in zip(lattice.probabilities.tolist(), _options(lattice), strict=True):
+        blank = row[BLANK]
+        if not options:  # most steps, by far: between characters
+            beams = {
+                prefix: ((a + b) * blank, b * row[prefix[-1]] if prefix else 0.0)
+                for prefix, (a, b) in beams.items()
+            }
+            continue
         grown: dict[tuple[int, ...], tuple[float, float]] = {}
         for prefix, (by_blank, by_char) in beams.items():
             both = by_blank + by_char
             last = prefix[-1] if prefix else BLANK
             stay_blank, stay_char = grown.get(prefix, (0.0, 0.0))
-            repeated = by_char * float(row[last]) if prefix else 0.0
+            repeated = by_char * row[last] if prefix else 0.0
             grown[prefix] = (stay_blank + both * blank, stay_char + repeated)
             for cls, p in options:
                 longer = (*prefix, cls)
@@ -91,8 +97,8 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
                 source = by_blank if cls == last else both
                 grown[longer] = (grown_blank, grown_char + source * p)
         if len(grown) > width:
-            kept = sorted(grown, key=lambda k: grown[k][0] + grown[k][1], reverse=True)[:width]
-            grown = {prefix: grown[prefix] for prefix in kept}
+            best = sorted(grown.items(), key=_total, reverse=True)
+            grown = dict(best[:width])
         beams = grown
     return _as_texts(beams, lattice.alphabet)
 
@@ -108,12 +114,25 @@ def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
     return Hypothesis(text, min(1.0, float(peaks.astype(np.float64).prod())))
 
 
-def _options(row: NDArray[np.float32]) -> list[tuple[int, float]]:
-    """Characters worth considering in one step."""
-    likely = np.flatnonzero(row >= _CONSIDERED_FROM)
-    if len(likely) > _MOST_PER_STEP:
-        likely = likely[np.argsort(row[likely])[-_MOST_PER_STEP:]]
-    return [(int(c), float(row[c])) for c in likely if c != BLANK]
+def _options(lattice: Lattice) -> list[list[tuple[int, float]]]:
+    """For each step the characters worth considering there."""
+    considered: list[list[tuple[int, float]]] = [[] for _ in lattice.probabilities]
+    steps, classes = np.nonzero(lattice.probabilities >= _CONSIDERED_FROM)
+    values = lattice.probabilities[steps, classes]
+    for t, c, p in zip(steps.tolist(), classes.tolist(), values.tolist(), strict=True):
+        if c != BLANK:
+            considered[t].append((c, p))
+    return [
+        options
+        if len(options) <= _MOST_PER_STEP
+        else sorted(options, key=itemgetter(1), reverse=True)[:_MOST_PER_STEP]
+        for options in considered
+    ]
+
+
+def _total(beam: tuple[tuple[int, ...], tuple[float, float]]) -> float:
+    """Probability of a prefix however it ends."""
+    return beam[1][0] + beam[1][1]
 
 
 def _as_texts(

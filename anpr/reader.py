@@ -106,7 +106,7 @@ class PlateReader:
         """Each detection's plate; where the first look leaves doubt, more looks are taken."""
         quads = [d.quad for d in detections]
         rows = [d.rows for d in detections]
-        first = self._look(image, quads, rows, MARGIN_U)
+        first = self._look(image, quads, rows)
         readings = [
             decide([look], ground, n) for look, ground, n in zip(first, seen, rows, strict=True)
         ]
@@ -120,7 +120,7 @@ class PlateReader:
             for i, near in zip(doubtful, closer, strict=True)
             if _likelihood(readings[i]) < _POOR_BELOW
         ]
-        third = self._look(image, [q for _, q, _ in poor], [n for _, _, n in poor], MARGIN_U)
+        third = self._look(image, [q for _, q, _ in poor], [n for _, _, n in poor])
         for (i, _, n), look in zip(poor, third, strict=True):
             other = decide([look], seen[i], n)
             if _likelihood(other) > _likelihood(readings[i]):
@@ -133,16 +133,24 @@ class PlateReader:
         """Two more looks at each plate: cut wider, and cut by the corners found close up."""
         rows = [d.rows for d in detections]
         wider = [widened(d.quad, _WIDER_U) for d in detections]
-        by_width = self._look(image, wider, rows, MARGIN_U + _WIDER_U)
-        by_corners = self._look(image, [d.quad for d in closer], rows, MARGIN_U)
-        return [list(pair) for pair in zip(by_width, by_corners, strict=True)]
+        quads = [*wider, *(d.quad for d in closer)]
+        margins = [MARGIN_U + _WIDER_U] * len(wider) + [MARGIN_U] * len(closer)
+        looks = self._look(image, quads, [*rows, *rows], margins)
+        return [[looks[i], looks[len(wider) + i]] for i in range(len(wider))]
 
     def _look(
-        self, image: Image, quads: Sequence[Quad], rows: Sequence[int], margin_u: float
+        self,
+        image: Image,
+        quads: Sequence[Quad],
+        rows: Sequence[int],
+        margins_u: Sequence[float] | None = None,
     ) -> list[Look]:
+        """Cut and recognise plates; ``margins_u`` are what was added to their widths in all."""
         size = self._recogniser.size_px
         crops = [rectify(image, quad, n, size) for quad, n in zip(quads, rows, strict=True)]
-        return [Look(lattice, margin_u) for lattice in self._recogniser.lattices(crops)]
+        lattices = self._recogniser.lattices(crops)
+        margins = margins_u or [MARGIN_U] * len(lattices)
+        return [Look(lattice, margin) for lattice, margin in zip(lattices, margins, strict=True)]
 
     def _as_read(self, detection: Detection, reading: Reading) -> PlateRead:
         best, number = reading.decoded, reading.decoded.number

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.rendering.footage import write_frame
 from benchmarks.rendering.road import Road
 from benchmarks.rendering.scene import RenderedFrame, Scene, render_frame
-from benchmarks.rendering.vehicle import Vehicle
+from benchmarks.rendering.vehicle import Direction, Vehicle
 from benchmarks.rendering.weather import Light
 from demo.city import CHECKPOINTS
 from demo.timeline import Trip, trips

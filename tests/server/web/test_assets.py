@@ -84,6 +84,36 @@ def test_every_static_file_that_a_template_names_exists() -> None:
             assert (STATIC / path).is_file(), f"{template.name}: {path}"
 
 
+def luminance(color: str) -> float:
+    """Relative luminance of ``#rrggbb`` (WCAG 2.2)."""
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_is_computed_as_the_standard_does() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_text_stands_out_from_every_ground() -> None:
+    css = (STATIC / "css" / "tokens.css").read_text(encoding="utf-8")
+    tokens = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", css))
+    grounds = ("ground", "panel", "panel-raised", "panel-sunken")
+    texts = ("text", "text-soft", "text-faint", "accent", "ok", "warn", "bad")
+    pairs = [(text, ground) for text in texts for ground in grounds]
+    pairs += [("ink", f"level-{n}") for n in (2, 3, 4)]
+    assert {p: round(contrast(tokens[p[0]], tokens[p[1]]), 1) for p in pairs
+            if contrast(tokens[p[0]], tokens[p[1]]) < 4.5} == {}  # fmt: skip
+    assert contrast("#ffffff", tokens["level-1-ground"]) >= 4.5
+    assert contrast("#ffffff", tokens["plate-blue"]) >= 4.5
+
+
 def test_every_color_that_a_badge_can_have_is_styled() -> None:
     css = (STATIC / "css" / "base.css").read_text(encoding="utf-8")
     for color in ("blue", "yellow", "green", "yellow_green", "white", "black"):

@@ -238,6 +238,7 @@ class RoadsideServer:
     def __init__(self) -> None:
         self.passages: dict[str, dict] = {}
         self.deliveries: dict[str, str] = {}
+        self.batches: list[dict] = []
         self.arrivals: list[str] = []
         self.pictures: dict[str, bytes] = {}
         self.heartbeats: list[dict] = []
@@ -263,6 +264,7 @@ class RoadsideServer:
     def take(self, message: dict) -> list[dict]:
         """Store a batch as the real server does; the results of its receipt."""
         results = []
+        self.batches.append(message)
         for item in message["passages"]:
             name = item["passage_id"]
             for evidence in item["evidence"]:

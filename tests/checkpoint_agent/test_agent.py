@@ -3,7 +3,9 @@
 import json
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import jsonschema
@@ -293,16 +295,79 @@ def test_stopping_amid_a_car_neither_loses_nor_repeats_it(configured, roadside, 
     assert len(roadside.arrivals) == len(CARS)
 
 
-def test_the_wire_schema_accepts_what_the_agent_sends(
+def test_the_committed_wire_schemas_accept_what_the_agent_sends(
     configured, roadside, signs, tmp_path, project
 ):
-    """Checked against the committed schema file, not against the class."""
-    schema_file = project / "docs" / "wire" / "passage.v1.schema.json"
-    if not schema_file.is_file():
-        pytest.skip(f"{schema_file} does not exist yet")
-    schema = json.loads(schema_file.read_text(encoding="utf-8"))
+    """Checked against the schema files, not against the classes."""
+
+    def schema(name: str) -> dict:
+        path = project / "docs" / "wire" / f"{name}.v1.schema.json"
+        return json.loads(path.read_text(encoding="utf-8"))
+
     write_drive(tmp_path / "frames", signs, [(CARS[0], 100), (ILLEGIBLE, 300)])
     Agent(configured(), reader=FakeReader(signs)).run()
     assert len(roadside.passages) == 2
+    for batch in roadside.batches:
+        jsonschema.validate(batch, schema("passage_batch"))
+    for heartbeat in roadside.heartbeats:
+        jsonschema.validate(heartbeat, schema("heartbeat"))
+    assert roadside.heartbeats
+
+
+def test_a_live_camera_gives_passages_until_the_agent_is_stopped(
+    configured, roadside, signs, tmp_path
+):
+    """A camera that answers with snapshots; its car is still in view when the agent is stopped."""
+    shown = {"car": CARS[0]}
+
+    class Camera(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            picture = (
+                signs.picture((shown["car"], 200, 150, 90)) if shown["car"] else signs.picture()
+            )
+            body = cv2.imencode(".png", picture)[1].tobytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}/snapshot"
+    camera = {"id": "gate-1", "source": address, "snapshot_interval_s": 0.1}
+    reader = FakeReader(signs)
+    agent = Agent(configured(camera=[camera], exit_when_done=False), reader=reader)
+    codes = []
+    running = threading.Thread(target=lambda: codes.append(agent.run()))
+    running.start()
+    try:
+        until(lambda: reader.reads >= 3)
+        shown["car"] = None
+        until(lambda: len(roadside.arrivals) == 1)
+        shown["car"] = CARS[1]
+        seen = reader.reads
+        until(lambda: reader.reads >= seen + 3)
+    finally:
+        agent.stop()
+        running.join(30)
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert codes == [DONE]
+    assert texts(roadside) == sorted(CARS[:2])
     for passage in roadside.passages.values():
-        jsonschema.validate(passage, schema)
+        age = datetime.now(UTC) - datetime.fromisoformat(passage["captured_at"])
+        assert abs(age) < timedelta(minutes=2)
+
+
+def until(done: Callable[[], bool], limit_s: float = 60) -> None:
+    """Wait for something to become true."""
+    ends = time.monotonic() + limit_s
+    while not done():
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.02)

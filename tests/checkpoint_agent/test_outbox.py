@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpoint_agent.errors import OutboxError
+from checkpoint_agent.errors import OutboxError, OutboxFull
 from checkpoint_agent.outbox_values import Entry, Picture
 from tests.checkpoint_agent.conftest import open_outbox
 from tests.checkpoint_agent.fakes import NOON, make_passage
@@ -173,6 +173,35 @@ def open_and_count(path: Path) -> int:
         return box.state().queued
     finally:
         box.close()
+
+
+def fill_disk(box, room_pages: int) -> None:
+    """Let the database grow by so few pages only, as on a full disk."""
+    with box._database.reading() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages + room_pages}")
+
+
+def test_on_a_full_disk_pictures_make_room_for_passages(outbox):
+    """The oldest pictures go; no passage does, and nothing is half written."""
+    outbox.put([entry(n, picture(bytes([n]) * 500_000)) for n in range(60)])
+    fill_disk(outbox, 10)
+    for n in range(60, 70):
+        assert outbox.put([entry(n, picture(bytes([n]) * 500_000))]) == 1
+    state = outbox.state()
+    assert state.queued == 70
+    assert state.counters["pictures_given_up"] >= 10
+    assert "passages_given_up" not in state.counters
+    assert state.pictures + state.counters["pictures_given_up"] == 70
+
+
+def test_on_a_disk_that_is_full_for_good_it_is_said_and_nothing_is_half_written(outbox):
+    outbox.put([entry(1)])
+    fill_disk(outbox, 2)
+    with pytest.raises(OutboxFull, match=r"outbox\.sqlite3: the disk is full"):
+        outbox.put([entry(2, picture(b"x" * 500_000))], {"gate-1": "place"})
+    assert outbox.state().queued == 1
+    assert outbox.position("gate-1") is None
 
 
 def test_an_outbox_that_cannot_be_created_says_which_file(tmp_path):

@@ -73,12 +73,13 @@ async def get_stream(
     """Stream alerts as server-sent events, from ``Last-Event-ID``, else ``after``, else now."""
     del account
     token = request.cookies.get(SESSION_COOKIE, "")
-    if last_event_id is not None and last_event_id.isdigit():
-        start = min(int(last_event_id), _MAX_SEQ)
+    start = await run_in_threadpool(latest, context)
+    # a number from before the database was restored may be ahead of it: then from now on,
+    # else the listener would wait for numbers that are long in coming
+    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
+        start = min(int(last_event_id), start)
     elif after is not None:
-        start = after
-    else:
-        start = await run_in_threadpool(latest, context)
+        start = min(after, start)
     return StreamingResponse(
         _events(context, start, token),
         media_type="text/event-stream",

@@ -362,7 +362,7 @@ def _views(
     session: Session, query: Select[Alert, WatchlistEntry, Passage]
 ) -> tuple[AlertView, ...]:
     rows = session.execute(query).all()
-    place_of = places(session) if rows else {}
+    place_of = places(session, [row.Alert.checkpoint_id for row in rows])
     return tuple(_view(row, place_of) for row in rows)
 
 

@@ -11,6 +11,7 @@ event and not a comment, because a page must be able to tell a quiet line from a
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 RECONNECT_MS = 2_000
 """How long a browser waits before it connects again."""
+
+_STILL_HERE = b"event: still-here\ndata: {}\n\n"
 
 Fetch = Callable[[int], Awaitable[list["StreamEvent"]]]
 Permitted = Callable[[], Awaitable[bool]]
@@ -71,6 +74,8 @@ class AlertStream:
                 number = await latest()
             except Unavailable:
                 _log.warning("alert stream: the database is away; trying again")
+            except Exception:  # noqa: BLE001 - a defect here must not silence the walls of this process
+                _log.exception("alert stream: cannot look for changes; trying again")
             else:
                 if number != seen:
                     seen = number
@@ -80,24 +85,26 @@ class AlertStream:
     async def listen(self, after: int, fetch: Fetch, permitted: Permitted) -> AsyncIterator[bytes]:
         """Give the stream of one listener, until it may no longer listen or the server stops."""
         yield f"retry: {RECONNECT_MS}\nid: {after}\n\n".encode()
+        loop = asyncio.get_running_loop()
+        permitted_until = loop.time() + self._keepalive_s
         while not self._stopping:
             changed = self._changed
             try:
+                if loop.time() >= permitted_until:
+                    if not await permitted():
+                        return
+                    permitted_until = loop.time() + self._keepalive_s
+                    yield _STILL_HERE
                 events = await fetch(after)
             except Unavailable:
                 return  # the browser reconnects with its last id; meanwhile it shows "lost"
             for event in events:
                 yield event.encode()
                 after = event.seq
-            if events:
-                continue
-            try:
-                async with asyncio.timeout(self._keepalive_s):
-                    await changed.wait()
-            except TimeoutError:
-                if not await permitted():
-                    return
-                yield b"event: still-here\ndata: {}\n\n"
+            if not events:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(permitted_until):
+                        await changed.wait()
 
     def _wake(self) -> None:
         self._changed.set()

@@ -1,7 +1,7 @@
 """The registry: where checkpoints and cameras are, what their agents last said of themselves."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,9 +114,12 @@ def put_camera(  # noqa: PLR0913 - the parts of a camera
     session.flush()
 
 
-def places(session: Session) -> dict[str, CheckpointPlace]:
-    """All checkpoints by identifier."""
-    return {row.id: place_of(row) for row in session.scalars(select(Checkpoint))}
+def places(session: Session, ids: Iterable[str] | None = None) -> dict[str, CheckpointPlace]:
+    """These checkpoints, or all of them, by identifier."""
+    query = select(Checkpoint)
+    if ids is not None:
+        query = query.where(Checkpoint.id.in_(set(ids)))
+    return {row.id: place_of(row) for row in session.scalars(query)}
 
 
 def list_checkpoints(session: Session) -> tuple[CheckpointView, ...]:

@@ -57,8 +57,8 @@ def search_passages(session: Session, query: PassageQuery) -> PassagePage:
             tuple_(Passage.captured_at, Passage.passage_id) < tuple_(*_from_cursor(query.cursor))
         )
     rows = list(session.scalars(statement.limit(query.limit + 1)))
-    place_of = places(session)
     page = rows[: query.limit]
+    place_of = places(session, [row.checkpoint_id for row in page])
     more = len(rows) > query.limit
     return PassagePage(
         tuple(view_of(row, place_of.get(row.checkpoint_id)) for row in page),
@@ -75,7 +75,7 @@ def get_passage(session: Session, passage_id: UUID) -> PassageView:
     row = session.scalar(select(Passage).where(Passage.passage_id == passage_id).limit(1))
     if row is None:
         raise NotFound(f"no passage {passage_id}")
-    return view_of(row, places(session).get(row.checkpoint_id))
+    return view_of(row, places(session, [row.checkpoint_id]).get(row.checkpoint_id))
 
 
 def normal_pattern(text: str) -> str:

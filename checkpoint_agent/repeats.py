@@ -45,17 +45,19 @@ class Repeats:
             times = (from_microseconds(seen_us), from_microseconds(reported_us))
             self._reported.append(Reported(text, sure, Box(*box), *times))
 
-    def find(self, text: str, box: Box, first_at: datetime, *, sure: bool) -> Reported | None:
+    def find(
+        self, text: str, box: Box, seen: tuple[datetime, datetime], *, sure: bool
+    ) -> Reported | None:
         """The report that a vehicle's passage would only repeat.
 
         Args:
             text: Its plate; "" if unread.
             box: Where its plate is.
-            first_at: When it came into view.
+            seen: When it came into view, and when it was seen last.
             sure: Whether every character of ``text`` is claimed; a better read is no repetition.
         """
         for report in reversed(self._reported):
-            gap = first_at - report.seen_at
+            gap = _gap(report.seen_at, seen)
             if gap > max(self._same_within, self._standing_gap) or (sure and not report.sure):
                 continue
             stands = gap <= self._standing_gap and _same_place(report.box, box)
@@ -65,7 +67,7 @@ class Repeats:
                 same = distance(text, report.text) < _SAME_TEXT and (
                     stands or gap <= self._same_within
                 )
-            if same and not self.due(report, first_at):
+            if same and not self.due(report, seen[0]):
                 return report
         return None
 
@@ -96,6 +98,12 @@ def _row(report: Reported) -> Sequence[object]:
         to_microseconds(report.seen_at),
         to_microseconds(report.reported_at),
     )
+
+
+def _gap(at: datetime, seen: tuple[datetime, datetime]) -> timedelta:
+    """Time between an instant and a span, whichever is first: clocks are set back, too."""
+    first_at, last_at = seen
+    return max(first_at - at, at - last_at, timedelta(0))
 
 
 def _same_place(a: Box, b: Box) -> bool:

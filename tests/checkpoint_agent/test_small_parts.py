@@ -176,6 +176,14 @@ HERE, THERE = Box(100, 100, 180, 124), Box(400, 300, 480, 324)
         ("the same plate much later, elsewhere", "京A12345", THERE, 100, True, False),
         ("the same plate at the same place, hidden for minutes", "京A12345", HERE, 200, True, True),
         ("the same plate at the same place, next day", "京A12345", HERE, 90_000, True, False),
+        (
+            "the same plate after the clock was set back an hour",
+            "京A12345",
+            HERE,
+            -3600,
+            True,
+            False,
+        ),
         ("another plate at the same place", "沪B77777", HERE, 1, True, False),
         ("the same plate less well read", "京A1?345", HERE, 10, False, True),
         ("an unread plate at the same place is another car", "", HERE, 2, False, False),
@@ -186,7 +194,8 @@ def test_what_repeats_a_report(  # noqa: PLR0917 - a table
 ):
     kept = Repeats(PassageConfig())
     kept.add(Reported("京A12345", True, HERE, NOON, NOON))
-    found = kept.find(text, box, NOON + timedelta(seconds=gap_s), sure=sure)
+    at = NOON + timedelta(seconds=gap_s)
+    found = kept.find(text, box, (at, at), sure=sure)
     assert (found is not None) is repeats, law
     again = Repeats(PassageConfig(), kept.as_json())
     assert again.as_json() == kept.as_json()
@@ -195,7 +204,7 @@ def test_what_repeats_a_report(  # noqa: PLR0917 - a table
 def test_a_better_read_is_no_repetition():
     kept = Repeats(PassageConfig())
     kept.add(Reported("京A1?345", False, HERE, NOON, NOON))
-    assert kept.find("京A12345", HERE, NOON, sure=True) is None
+    assert kept.find("京A12345", HERE, (NOON, NOON), sure=True) is None
 
 
 def test_a_standing_car_is_reported_again_if_wanted():

@@ -40,6 +40,15 @@ Picture = NDArray[np.uint8]
 _TRUSTED: Final = ("blue", "yellow", "green", "white", "black")
 _HARSH: Final = Harshness(grey=0.0)
 """In a grey picture nobody can tell the colour."""
+_REAL_SHARES: Final = {
+    "blue": 0.42,
+    "green": 0.2,
+    "yellow": 0.2,
+    "white": 0.07,
+    "black": 0.03,
+    "other": 0.08,
+}
+"""A little like the road: a greyish plate is far more often a pale blue one than a black one."""
 _PATCHES_PER_SCENE: Final = 5
 _KEPT_BATCHES: Final = 400
 _FEWEST_KEPT: Final = 40
@@ -54,6 +63,12 @@ def real_indices(plates: RealPlates) -> dict[str, NDArray[np.int64]]:
         elif sample.color in _TRUSTED:
             found[sample.color].append(i)
     return {name: np.array(indices) for name, indices in found.items() if indices}
+
+
+def _shares(weights: list[float]) -> NDArray[np.float64]:
+    """Cumulative shares, for ``searchsorted``."""
+    total = np.cumsum(weights)
+    return total / total[-1] if total.size else total
 
 
 def patches_without_plates(data: Path, seed: int) -> Picture:
@@ -110,6 +125,8 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
         self.batch, self.seed = args.batch, args.seed
         self.by_color = {} if plates is None else real_indices(plates)
         self.kinds = list(KIND_SHARES)
+        self.kind_shares = _shares(list(KIND_SHARES.values()))
+        self.color_shares = _shares([_REAL_SHARES[name] for name in self.by_color])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Each worker draws from its own generator."""
@@ -126,12 +143,12 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     def _one(self, rng: np.random.Generator) -> tuple[Picture, int]:
         share = rng.random()
         if self.plates is None or share < 0.40:
-            kind = self.kinds[int(rng.integers(len(self.kinds)))]
+            kind = self.kinds[int(np.searchsorted(self.kind_shares, rng.random()))]
             mounted, drawn = self.drawn.mounted(kind, rng)
             # The whole plate is looked at, never its rows apart.
             mounted, name = Mounted(mounted.picture, mounted.core), str(drawn.color)
         elif share < 0.72 or self.patches is None:
-            name = list(self.by_color)[int(rng.integers(len(self.by_color)))]
+            name = list(self.by_color)[int(np.searchsorted(self.color_shares, rng.random()))]
             mounted = Mounted(self.plates.canvases[int(rng.choice(self.by_color[name]))], CORE)
         else:
             name = "not_a_plate"

@@ -23,7 +23,7 @@ OUTPUTS: Final = ("heat", "quad", "rows")
 ``(1,1,h,w)`` probability of two rows."""
 SIZE_MULTIPLE_PX: Final = 32
 _GREY: Final = 0.5
-LARGEST_SCALE: Final = 2.0
+LARGEST_SCALE: Final = 1.25
 """Small pictures are enlarged at most so much: more adds nothing to see."""
 _MOST_PLATES: Final = 64
 _SAME_PLATE_IOU: Final = 0.3

@@ -32,8 +32,9 @@ from anpr.plate.vocabulary import PROVINCES, RETIRED, SERIAL, UNREAD, PlateColor
 
 UNSURE_BELOW: Final = 0.4
 """A character less probable than this is not claimed."""
-FEWEST_CLAIMED: Final = 3
-"""A plate with fewer claimed characters than this counts as unread."""
+FEWEST_CLAIMED: Final = 4
+MOST_UNREAD: Final = 2
+"""A plate with fewer claimed characters, or more unread places, counts as unread altogether."""
 
 # Weights of hypotheses. They say how much less often a text of this look turns out to be right,
 # compared with a legal plate on its own ground; tens, not units, matter.
@@ -256,10 +257,11 @@ def with_doubt(decoded: Decoded) -> Decoded:
         UNREAD if score < UNSURE_BELOW or i == offending else char
         for i, (char, score) in enumerate(zip(text, decoded.scores, strict=True))
     )
+    unread = marked.count(UNREAD)
+    if unread > MOST_UNREAD or len(marked) - unread < FEWEST_CLAIMED:
+        return Decoded(parse("", decoded.number.color), 0.0, (), "", ())
     if marked == text:
         return decoded
-    if len(marked) - marked.count(UNREAD) < FEWEST_CLAIMED:
-        return Decoded(parse("", decoded.number.color), 0.0, (), "", ())
     number = parse(marked, decoded.number.color)
     if decoded.number.kind is PlateKind.FOREIGN:
         number = replace(number, kind=PlateKind.FOREIGN)

@@ -25,7 +25,7 @@ from server.wire import Track as WireTrack
 _WIRE_ALTERNATIVES = 8
 _SURELY_A_PLATE = 0.6
 """Score of the best detection from which an unread plate counts as a vehicle."""
-_STEADY_FRAMES = 2
+_STEADY_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True)

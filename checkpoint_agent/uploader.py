@@ -84,6 +84,7 @@ class Uploader:
         self._put_off: dict[str, tuple[int, float]] = {}
         self._refusals: dict[str, int] = {}
         self._next_heartbeat_s = clock.monotonic_s()
+        self._reached = False
         self._wake = threading.Event()
         self._stop = threading.Event()
         self.fault: str | None = None
@@ -99,13 +100,14 @@ class Uploader:
                 self._beat()
                 busy = self.send_next()
             except ServerUnavailable as error:
-                failures += 1
+                failures, self._reached = failures + 1, False
                 self._note_failure(error, failures)
                 self._clock.wait(self._stop, self._pause_s(error, failures))
                 continue
-            if failures:
-                log.info("server reached again", extra={"failures": failures})
-            failures, self.fault = 0, None
+            if self._reached:
+                if failures:
+                    log.info("server reached again", extra={"failures": failures})
+                failures, self.fault, self._reached = 0, None, False
             if not busy:
                 self._clock.wait(self._wake, min(1.0, self._config.heartbeat_s))
                 self._wake.clear()
@@ -280,6 +282,7 @@ class Uploader:
             raise ServerUnavailable(f"{self._config.url}: {_said(error)}") from error
         status = response.status_code
         if status // 100 == 2 or status in _UNFIT:
+            self._reached = True
             return status, answer
         if status in {401, 403}:
             raise AccessRefused(

@@ -193,16 +193,21 @@ def _by_grammar(tallies: Sequence[_Tally], colors: dict[PlateColor, float]) -> s
 def _is_claimed(
     char: str, place: int, lined_up: _LinedUp, *, sure_reads: int, alone: float
 ) -> bool:
-    """Whether enough reads agree on a character to claim it."""
+    """Whether enough reads agree on a character to claim it, and not fewer than contradict it."""
     if char == UNREAD:
         return False
-    said = [characters[place] for _, characters in lined_up]
-    agreeing = [character for character in said if character is not None and character.char == char]
+    said = [
+        (read, character)
+        for read, characters in lined_up
+        if (character := characters[place]) is not None and character.char != UNREAD
+    ]
+    agreeing = [(read, character) for read, character in said if character.char == char]
     if len(lined_up) >= sure_reads:
-        return len(agreeing) >= sure_reads
+        weight = fsum(read.score for read, _ in agreeing)
+        return len(agreeing) >= sure_reads and 2 * weight > fsum(read.score for read, _ in said)
     if lined_up[0][0].score >= alone:
         return bool(agreeing)
-    return any(character.score >= _CLAIMED_ALONE for character in agreeing)
+    return any(character.score >= _CLAIMED_ALONE for _, character in agreeing)
 
 
 def _weakest(text: str, tallies: Sequence[_Tally]) -> int:

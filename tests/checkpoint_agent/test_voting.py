@@ -22,6 +22,7 @@ def decide(*reads, sure_reads=2, sure_alone_score=0.97):
         ("two that agree are sure", [(A, 0.7), (A, 0.7)], A, "read", 2),
         ("the better supported wins", [(A, 0.8), (A, 0.8), ("京A12346", 0.9)], A, "read", 2),
         ("where two disagree nothing is claimed", [(A, 0.8), ("京A1234S", 0.8)], "京A1234?", "partial", 2),
+        ("two against three in three ways claim nothing", [(A, 0.8)] * 2 + [("京A12346", 0.8), ("京A12347", 0.8), ("京A12348", 0.8)], "京A1234?", "partial", 5),
         ("a lone sure read is claimed", [(A, 0.98)], A, "read", 1),
         ("a lone fair read leaves a place open", [(A, 0.95)], "partial", "partial", 1),
         ("a lone poor read says nothing", [(A, 0.5)], "", "unread", 0),

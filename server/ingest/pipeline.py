@@ -69,7 +69,7 @@ def ingest(  # noqa: PLR0913 - the batch, who sent it, when it came, and what it
         elif all(picture.sha256 in here for picture in item.evidence):
             rows[item.passage_id] = _row(item, envelope, agent, now, settings)
             results[number] = _result(item, "accepted")
-    new = _store(session, list(rows.values()))
+    new = dict.fromkeys(_store(session, list(rows.values())))
     results = [
         result.model_copy(update={"outcome": "duplicate"})
         if result is not None

@@ -86,6 +86,20 @@ def test_what_postgresql_cannot_store_is_rejected_not_failed(site: Site) -> None
     assert [r["outcome"] for r in answer.json()["results"]] == ["rejected", "accepted"]
 
 
+@pytest.mark.parametrize("char", ["\\u0000", "\\u001f", "\\u007f", "\x7f", "\\ud800", "\x00", "\n"])
+def test_no_spelling_smuggles_in_what_cannot_be_stored(site: Site, char: str) -> None:
+    """Escaped or bare: the item is rejected, or the body is no JSON; it is never a failure."""
+    good, bad = make_passage(), make_passage() | {"models": {
+        "agent": "MARK", "detector": "", "recogniser": ""}}  # fmt: skip
+    raw = json.dumps(site.batch(bad, good), ensure_ascii=False).replace("MARK", char)
+    answer = site.client.post("/api/v1/passages", content=raw.encode(), headers=site.bearer)
+    if answer.status_code == 200:
+        assert [r["outcome"] for r in answer.json()["results"]] == ["rejected", "accepted"]
+    else:
+        assert answer.status_code == 400
+        assert site.count("passage") == 0
+
+
 def test_an_item_whose_picture_is_not_here_is_left_out_of_the_receipt(site: Site) -> None:
     """So the agent keeps it, puts the picture again, and repeats it."""
     picture = jpeg("late")

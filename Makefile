@@ -5,6 +5,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.ready
 SOURCE ?=
 DATA   ?= data/demo
+SCENES ?= ../shared/data/dev/scenes.jsonl
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke test check bench clean distclean
@@ -33,8 +34,9 @@ check: $(STAMP) ## Style, types and import rules
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-bench: $(STAMP) ## Accuracy on the real pictures beside the project, or on rendered ones where they are absent
-	@$(PY) -m benchmarks.accuracy $(wildcard ../shared/data/dev/scenes.jsonl)
+bench: $(STAMP) ## Accuracy of the reader on labelled frames; SCENES=file.jsonl for your own
+	@test -f "$(SCENES)" || { echo "没有标注图片 no labelled frames: $(SCENES); make bench SCENES=file.jsonl (form: python -m benchmarks.accuracy --help)" >&2; exit 2; }
+	@$(PY) -m benchmarks.accuracy "$(SCENES)"
 
 clean: ## Remove what the demo has stored
 	@rm -rf data/demo && echo "removed data/demo"

@@ -30,12 +30,12 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
     PlateKind.CONSULATE: 0.02,
     PlateKind.HONG_KONG: 0.02,
     PlateKind.MACAO: 0.02,
-    PlateKind.ARMED_POLICE: 0.04,
+    PlateKind.ARMED_POLICE: 0.08,
     PlateKind.MILITARY: 0.04,
     PlateKind.EMERGENCY: 0.03,
-    PlateKind.AGRICULTURAL: 0.02,
+    PlateKind.AGRICULTURAL: 0.06,
     PlateKind.MOTORCYCLE: 0.03,
-    PlateKind.FOREIGN: 0.08,
+    PlateKind.FOREIGN: 0.09,
     PlateKind.UNKNOWN: 0.04,
 }
 """How often each kind is drawn; rare kinds far more often than on the road."""
@@ -77,6 +77,10 @@ class DrawnSource:
         wear = float(rng.random() ** 2)
         glyphs = OwnGlyphs() if rng.random() < self.own_letterforms else self.glyphs
         drawn = draw_plate(text, kind, glyphs=glyphs, rng=rng, wear=wear)
+        return self.mount(drawn, rng), drawn
+
+    def mount(self, drawn: DrawnPlate, rng: np.random.Generator) -> Mounted:
+        """Set a drawn plate into real surroundings and, often, their light."""
         plate = drawn.image
         high, wide = plate.shape[:2]
         left, top = round(wide * _MARGIN_X), round(high * _MARGIN_Y)
@@ -91,7 +95,7 @@ class DrawnSource:
                 plate = in_light_of(plate, real, rng)
         canvas[top : top + high, left : left + wide] = plate
         core = (float(left), float(top), float(left + wide), float(top + high))
-        return Mounted(canvas, core, drawn.rows), drawn
+        return Mounted(canvas, core, drawn.rows)
 
 
 def in_light_of(plate: Picture, real: Picture, rng: np.random.Generator) -> Picture:

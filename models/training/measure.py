@@ -1,0 +1,155 @@
+"""Measure exported weights: ``python -m models.training.measure MODELS --data ../shared/data``.
+
+Three views: the benchmark's plates cut by their labelled corners; drawn plates, evenly for every
+province and every kind; and how well the score of a read says how often such reads are right.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from anpr.plate import PROVINCES, PlateKind
+from benchmarks.rendering.plates import draw_plate
+from benchmarks.rendering.texts import random_plate
+from models.training.command import glyph_source, real_plates
+from models.training.crop_scores import Classes, Crop, Scores, greedy, labelled_crops, score
+from models.training.degrade import Harshness, Mounted, photograph
+from models.training.drawn_plates import KIND_SHARES, DrawnSource
+from models.training.network_recogniser import INPUT_PX
+from models.training.plate_canvas import CORE
+from models.training.plate_crops import held_out_foreign
+from models.training.real_plates import RealPlates
+
+Reader = Callable[[NDArray[np.uint8]], Classes]
+MILD = Harshness(corners=0.7, camera=0.5, smallest_height_px=16.0)
+"""What a working checkpoint sees; the training setting also holds what nobody can read."""
+
+
+def reader(path: Path) -> Reader:
+    """Crops ``uint8 (N, 40, 144, 3)`` to probabilities, by the exported network."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+
+    def read(crops: NDArray[np.uint8]) -> Classes:
+        pictures = (crops.transpose(0, 3, 1, 2).astype(np.float32) / 255 - 0.5) / 0.5
+        return session.run(None, {"x": pictures})[0]
+
+    return read
+
+
+def drawn_by_kind(source: DrawnSource, each: int, seed: int) -> list[Crop]:
+    """``each`` plates of every kind."""
+    rng = np.random.default_rng(seed)
+    crops = []
+    for kind in KIND_SHARES:
+        for _ in range(each):
+            mounted, drawn = source.mounted(kind, rng)
+            group = f"{kind} in {drawn.rows} row(s)"
+            crops.append(Crop(photograph(mounted, INPUT_PX, rng, MILD), drawn.text, group, ""))
+    return crops
+
+
+def drawn_by_province(source: DrawnSource, each: int, seed: int) -> list[Crop]:
+    """``each`` ordinary plates of every province, half blue and half green."""
+    rng = np.random.default_rng(seed)
+    crops = []
+    for province in PROVINCES:
+        for i in range(each):
+            kind = PlateKind.SMALL if i % 2 else PlateKind.NEW_ENERGY_SMALL
+            text = random_plate(kind, rng, province)
+            drawn = draw_plate(text, kind, glyphs=source.glyphs, rng=rng, wear=rng.random() ** 2)
+            mounted = source.mount(drawn, rng)
+            crops.append(Crop(photograph(mounted, INPUT_PX, rng, MILD), text, province, ""))
+    return crops
+
+
+def foreign_held_out(plates: RealPlates) -> list[Crop]:
+    """Foreign plates that training never saw, cut by their corners."""
+    calm = Harshness(corners=0.0, camera=0.0)
+    rng = np.random.default_rng(0)
+    crops = []
+    for i in np.flatnonzero(held_out_foreign(plates)):
+        sample = plates.samples[i]
+        picture = photograph(Mounted(plates.canvases[i], CORE), INPUT_PX, rng, calm)
+        crops.append(Crop(picture, sample.text, sample.group, sample.path))
+    return crops
+
+
+def calibration(crops: list[Crop], read: Reader) -> list[tuple[float, float, int]]:
+    """``(mean score, share right, reads)`` in ten bins of the least character's probability."""
+    scores, right = [], []
+    for start in range(0, len(crops), 64):
+        part = crops[start : start + 64]
+        for crop, lattice in zip(part, read(np.stack([c.image for c in part])), strict=True):
+            text, sureness = greedy(lattice)
+            scores.append(sureness)
+            right.append(text == crop.text)
+    bins = np.minimum((np.array(scores) * 10).astype(int), 9)
+    table = []
+    for b in range(10):
+        mask = bins == b
+        if mask.any():
+            mean = float(np.array(scores)[mask].mean())
+            table.append((mean, float(np.array(right)[mask].mean()), int(mask.sum())))
+    return table
+
+
+def expected_error(table: list[tuple[float, float, int]]) -> float:
+    """Expected calibration error of ``calibration``'s bins."""
+    total = sum(count for _, _, count in table)
+    return sum(abs(mean - share) * count for mean, share, count in table) / total
+
+
+def province_confusions(scores: Scores) -> list[tuple[str, int]]:
+    """Which province was read for which, most often first."""
+    pairs = Counter(
+        f"{crop.text[0]}→{text[0] if text else '-'}"
+        for crop, text, _ in scores.misses
+        if not text or text[0] != crop.text[0]
+    )
+    return pairs.most_common(12)
+
+
+def by_group(scores: Scores) -> dict[str, float]:
+    """Exact share of each group."""
+    return {group: round(scores.right[group] / n, 4) for group, n in sorted(scores.count.items())}
+
+
+def main() -> None:
+    """Print everything as one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", type=Path, help="models folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the plate imagery")
+    parser.add_argument("--ccpd", type=Path, help="folder of the full-size CCPD scenes")
+    parser.add_argument("--cache", type=Path, help="folder of the cut plates")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--each", type=int, default=60, help="drawn plates per kind and province")
+    args = parser.parse_args()
+    read = reader(args.models / "plate_rec/inference.onnx")
+    plates = real_plates(args)
+    source = DrawnSource(glyph_source(args), plates)
+    dev = labelled_crops(args.data, "dev/scenes.jsonl", INPUT_PX)
+    street = [c for c in dev if "overlay" not in c.group]
+    by_province = score(drawn_by_province(source, args.each, 11), read)
+    table = calibration(street, read)
+    result = {
+        "dev": by_group(score(dev, read)),
+        "drawn by kind": by_group(score(drawn_by_kind(source, args.each, 12), read)),
+        "drawn by province": by_group(by_province),
+        "province confusions": province_confusions(by_province),
+        "foreign held out": by_group(score(foreign_held_out(plates), read)),
+        "calibration (score, right, reads)": [[round(v, 3) for v in row] for row in table],
+        "expected calibration error": round(expected_error(table), 4),
+    }
+    print(json.dumps(result, ensure_ascii=False, indent=1))
+
+
+if __name__ == "__main__":
+    main()

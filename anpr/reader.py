@@ -12,7 +12,6 @@ from anpr.color import ColorNetwork, ColorRead
 from anpr.detector import PlateDetector
 from anpr.errors import ImageError
 from anpr.looks import Look, Reading, decide
-from anpr.plate import UNREAD
 from anpr.recogniser import PlateRecogniser, load_recogniser
 from anpr.rectify import MARGIN_U, rectify, rectify_whole, widened
 from anpr.types import Character, Detection, Image, PlateRead, Quad
@@ -159,12 +158,9 @@ class PlateReader:
             Character(char, score, tuple((c, p) for c, p in considered if c != char))
             for char, score, considered in zip(number.text, best.scores, options, strict=True)
         )
-        probability = best.probability
-        if UNREAD in number.text:
-            probability = math.prod(c.score for c in characters if c.char != UNREAD)
         return PlateRead(
             text=number.text,
-            score=calibrated(probability, self._calibration) if number.text else 0.0,
+            score=calibrated(best.belief, self._calibration) if number.text else 0.0,
             kind=number.kind,
             color=number.color,
             quad=detection.quad,

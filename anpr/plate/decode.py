@@ -11,6 +11,7 @@ is not sure, and a place where a character must have been lost become ``?``. A f
 never bent into a Chinese one.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,6 +36,9 @@ UNSURE_BELOW: Final = 0.4
 FEWEST_CLAIMED: Final = 4
 MOST_UNREAD: Final = 2
 """A plate with fewer claimed characters, or more unread places, counts as unread altogether."""
+
+LEAST_BELIEF: Final = 0.1
+"""A plate believed less than this is unread too: of such reads hardly one was right."""
 
 # Weights of hypotheses. They say how much less often a text of this look turns out to be right,
 # compared with a legal plate on its own ground; tens, not units, matter.
@@ -93,6 +97,14 @@ class Decoded:
     """The hypothesis it came from, as the network wrote it; "" if there was none."""
     places: tuple[int | None, ...]
     """For each character of ``number.text`` its place in ``source``; None for a lost one."""
+
+    @property
+    def belief(self) -> float:
+        """Probability that everything claimed is right, [0, 1]; unread places claim nothing."""
+        if UNREAD not in self.number.text:
+            return self.probability
+        pairs = zip(self.number.text, self.scores, strict=True)
+        return math.prod(score for char, score in pairs if char != UNREAD)
 
 
 def decode(hypotheses: Sequence[Hypothesis], colors: Mapping[PlateColor, float]) -> Decoded:
@@ -257,15 +269,17 @@ def with_doubt(decoded: Decoded) -> Decoded:
         UNREAD if score < UNSURE_BELOW or i == offending else char
         for i, (char, score) in enumerate(zip(text, decoded.scores, strict=True))
     )
+    number = decoded.number
+    if marked != text:
+        number = parse(marked, number.color)
+        if decoded.number.kind is PlateKind.FOREIGN:
+            number = replace(number, kind=PlateKind.FOREIGN)
+    doubted = replace(decoded, number=number)
     unread = marked.count(UNREAD)
-    if unread > MOST_UNREAD or len(marked) - unread < FEWEST_CLAIMED:
-        return Decoded(parse("", decoded.number.color), 0.0, (), "", ())
-    if marked == text:
-        return decoded
-    number = parse(marked, decoded.number.color)
-    if decoded.number.kind is PlateKind.FOREIGN:
-        number = replace(number, kind=PlateKind.FOREIGN)
-    return replace(decoded, number=number)
+    too_little = unread > MOST_UNREAD or len(marked) - unread < FEWEST_CLAIMED
+    if too_little or doubted.belief < LEAST_BELIEF:
+        return Decoded(parse("", number.color), 0.0, (), "", ())
+    return doubted
 
 
 def _offending_place(number: PlateNumber) -> int | None:

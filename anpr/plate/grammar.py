@@ -110,7 +110,9 @@ FORMS: Final[tuple[Form, ...]] = (
 )  # fmt: skip
 """Every form, the particular before the general."""
 
-LENGTHS: Final = frozenset(len(form.places) for form in FORMS)
+_OF_MOST_VEHICLES: Final = tuple(
+    form for form in FORMS if form.name in {"standard", "new_energy_small", "new_energy_large"}
+)
 
 
 class Contradiction(StrEnum):
@@ -181,11 +183,17 @@ def _of_no_form(text: str, color: PlateColor) -> PlateNumber:
     if not known:
         return PlateNumber(text, PlateKind.UNKNOWN, color, None, ())
     if not any(is_chinese_character(char) for char in known):
-        kind = PlateKind.UNKNOWN if UNREAD in text else PlateKind.FOREIGN
+        foreign = UNREAD not in text and not _looks_headless(text, color)
+        kind = PlateKind.FOREIGN if foreign else PlateKind.UNKNOWN
         return PlateNumber(text, kind, color, None, ())
     if text[0] in RETIRED:
         return PlateNumber(text, PlateKind.UNKNOWN, color, None, ())
     return PlateNumber(text, PlateKind.UNKNOWN, color, None, (Contradiction.NO_SUCH_FORM,))
+
+
+def _looks_headless(text: str, color: PlateColor) -> bool:
+    """Whether it may be an ordinary plate, on its own ground, whose province was not seen."""
+    return any(form.matches(UNREAD + text) and color in form.kinds for form in _OF_MOST_VEHICLES)
 
 
 @cache

@@ -89,6 +89,14 @@ def test_text_without_a_han_character_is_foreign(text):
     assert parse(text, PlateColor.OTHER).kind is PlateKind.FOREIGN
 
 
+@pytest.mark.parametrize(
+    ("text", "color"), [("H12345", BLUE), ("H12345", YELLOW), ("HD12345", GREEN)]
+)
+def test_what_may_have_lost_its_province_is_not_called_foreign(text, color):
+    assert parse(text, color).kind is PlateKind.UNKNOWN
+    assert parse(text, PlateColor.OTHER).kind is PlateKind.FOREIGN
+
+
 def test_a_military_number_is_one_only_on_white():
     assert parse("HA12345", WHITE).kind is PlateKind.MILITARY
     assert parse("HA12345", BLUE).kind is PlateKind.FOREIGN

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from anpr.plate import is_rubbish, normalise
-from server.alerts.service import Hit, raise_alerts
+from server.alerts.raising import Hit, raise_alerts
 from server.auth.agents import AgentIdentity
 from server.ingest.clock import judge_clock
 from server.ingest.parse import Envelope, Item, Refused

@@ -65,6 +65,12 @@ def _jittered(core: Rect, rng: np.random.Generator, strength: float) -> NDArray[
     tilt = np.deg2rad(rng.normal(0, 1.2 * rough))
     turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
     out = ((corners - middle) * scale) @ turn.T + middle + shift + each
+    if rng.random() < 0.4 * strength:
+        # A detector sees an oblique plate's box more easily than its slant: leave some of it.
+        slant = float(np.clip(rng.normal(0, 0.06), -0.14, 0.14)) * wide
+        out[:, 0] += np.array([slant, slant, -slant, -slant]) / 2
+        drop = float(np.clip(rng.normal(0, 0.09), -0.2, 0.2)) * high
+        out[:, 1] += np.array([drop, -drop, -drop, drop]) / 2
     return out.astype(np.float32)
 
 

@@ -15,6 +15,7 @@ from anpr.plate import (
     Hypothesis,
     PlateColor,
     PlateKind,
+    claims_too_little,
     decode,
     distance,
     parse,
@@ -28,7 +29,6 @@ _OPEN_SHARE = 0.1
 """A runner-up with at least this share of the votes is offered to the grammar."""
 _CLAIMED_ALONE = 0.9
 """Score of a character that a lone doubtful read still claims."""
-_FEWEST_CLAIMED = 3
 _LONGEST = 16
 _ALTERNATIVES = 5
 _LEGAL_WORTH = 5.0
@@ -222,7 +222,7 @@ def _as_vote(
     colors: dict[PlateColor, float],
 ) -> Vote:
     number = parse(claimed, _most(colors))
-    if len(claimed) - claimed.count(UNREAD) < _FEWEST_CLAIMED:
+    if claims_too_little(claimed):
         return Vote("unread", "", 0.0, PlateKind.UNKNOWN, number.color, (), 0)
     characters = tuple(
         _character(claimed[place], text[place], tally) for place, tally in enumerate(tallies)

@@ -1,7 +1,14 @@
 """The grammar of Chinese plates: what a plate is, how plates are misread. Standard library only."""
 
 from anpr.plate.confusion import distance, substitution_cost
-from anpr.plate.decode import Decoded, Hypothesis, decode, with_doubt, with_lost_characters
+from anpr.plate.decode import (
+    Decoded,
+    Hypothesis,
+    claims_too_little,
+    decode,
+    with_doubt,
+    with_lost_characters,
+)
 from anpr.plate.grammar import (
     FORMS,
     Contradiction,
@@ -41,6 +48,7 @@ __all__ = [
     "PlateKind",
     "PlateNumber",
     "Region",
+    "claims_too_little",
     "decode",
     "distance",
     "is_chinese_character",

@@ -257,6 +257,12 @@ def _inserted(decoded: Decoded, k: int, color: PlateColor) -> Decoded:
     )
 
 
+def claims_too_little(text: str) -> bool:
+    """Whether so few places of a text are claimed that it counts as unread altogether."""
+    unread = text.count(UNREAD)
+    return unread > MOST_UNREAD or len(text) - unread < FEWEST_CLAIMED
+
+
 def with_doubt(decoded: Decoded) -> Decoded:
     """Take back what is not sure: ``?`` for each doubtful place, "" if too little is left.
 
@@ -275,9 +281,7 @@ def with_doubt(decoded: Decoded) -> Decoded:
         if decoded.number.kind is PlateKind.FOREIGN:
             number = replace(number, kind=PlateKind.FOREIGN)
     doubted = replace(decoded, number=number)
-    unread = marked.count(UNREAD)
-    too_little = unread > MOST_UNREAD or len(marked) - unread < FEWEST_CLAIMED
-    if too_little or doubted.belief < LEAST_BELIEF:
+    if claims_too_little(marked) or doubted.belief < LEAST_BELIEF:
         return Decoded(parse("", number.color), 0.0, (), "", ())
     return doubted
 

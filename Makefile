@@ -8,7 +8,7 @@ DATA   ?= data/demo
 SCENES ?= ../shared/data/dev/scenes.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke test check bench clean distclean
+.PHONY: help setup train demo smoke test check bench clean distclean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ setup: $(STAMP) ## Prepare .venv with everything that demo and tests need
 $(STAMP): pyproject.toml constraints.txt packaging/setup.sh packaging/opencv-contrib-python/pyproject.toml
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh packaging/setup.sh
 	@touch $(STAMP)
+
+train: $(STAMP) ## Add to .venv what training the networks needs (PyTorch; large); their tests run then
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
 
 demo: $(STAMP) ## Server, agents and rendered footage on this machine; SOURCE=video|folder|rtsp://… for your own
 	@$(PY) -m demo --data "$(DATA)" $(if $(SOURCE),--source "$(SOURCE)")

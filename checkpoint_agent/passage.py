@@ -23,9 +23,8 @@ from server.wire import (
 from server.wire import Track as WireTrack
 
 _WIRE_ALTERNATIVES = 8
-_SURELY_A_PLATE = 0.6
-"""Score of the best detection from which an unread plate counts as a vehicle."""
 _STEADY_FRAMES = 3
+"""So often must the detector have been sure of a plate that nobody could read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +134,13 @@ def _score(value: float) -> float:
 def is_worth_reporting(track: Track, vote: Vote, *, min_width_px: float, stills: bool) -> bool:
     """Whether a track is a vehicle that passed, and not a speck or one far away.
 
-    A plate that was read is a vehicle. An unread one must be sure to be a plate.
+    A plate that was read is a vehicle. An unread one must be sure to be a plate, and not only
+    once: lamps and badges are taken for plates now and then, but not in frame after frame.
     """
     if track.widest_px < min_width_px:
         return False
     if vote.state != "unread":
         return True
-    if track.detection_score < _SURELY_A_PLATE or track.denials >= max(1, track.attempts):
+    if track.denials >= max(1, track.attempts):
         return False
-    return stills or track.frames >= _STEADY_FRAMES
+    return track.sure_frames >= (1 if stills else _STEADY_FRAMES)

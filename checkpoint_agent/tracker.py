@@ -24,6 +24,8 @@ SIMILAR = 0.9
 _LOST_END_COST = 0.3
 _LOST_END_LIMIT = 3
 _FEWEST_COMMON = 5
+SURELY_A_PLATE = 0.6
+"""Score from which a detection by itself is a plate."""
 
 _NEAR_WIDTHS = 2.5
 """Farthest a plate may be from where it is expected, in plate widths."""
@@ -61,8 +63,8 @@ class Track:
     """Where the plate was seen last."""
     frames: int = 0
     widest_px: float = 0.0
-    detection_score: float = 0.0
-    """Of the surest detection."""
+    sure_frames: int = 0
+    """Frames in which the detector was sure of the plate."""
     points: list[Point] = field(default_factory=list)
     """First to last; thinned out where there are many."""
     reads: list[PlateRead] = field(default_factory=list)
@@ -284,7 +286,7 @@ def _extend(track: Track, at: datetime, detection: Detection, read: PlateRead | 
     track.box = box
     track.frames += 1
     track.widest_px = max(track.widest_px, box.width_px)
-    track.detection_score = max(track.detection_score, detection.score)
+    track.sure_frames += detection.score >= SURELY_A_PLATE
     track.points.append(Point(at, *_centre(box), sqrt(box.area_px2)))
     if len(track.points) > _POINTS_LIMIT:
         del track.points[1:-8:2]

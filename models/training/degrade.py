@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anpr.rectify import LOWER_ROW_START_V, MARGIN_U, MARGIN_V, UPPER_ROW_END_V, UPPER_ROW_PART
+from anpr.rectify import LOWER_ROW, UPPER_ROW, UPPER_ROW_PART, WHOLE_PLATE
 
 Picture = NDArray[np.uint8]
 Rect = tuple[float, float, float, float]
@@ -90,11 +90,6 @@ def _cut(
     )
 
 
-_WHOLE: Final = (-MARGIN_U, -MARGIN_V, 1 + MARGIN_U, 1 + MARGIN_V)
-_UPPER: Final = (-MARGIN_U, -MARGIN_V, 1 + MARGIN_U, UPPER_ROW_END_V)
-_LOWER: Final = (-MARGIN_U, LOWER_ROW_START_V, 1 + MARGIN_U, 1 + MARGIN_V)
-
-
 def photograph(
     mounted: Mounted,
     size_px: tuple[int, int],
@@ -118,15 +113,15 @@ def photograph(
         inner = (max(24, round(width * high_px / height)), max(9, round(high_px * 1.1)))
         inner = (min(inner[0], width + 24), min(inner[1], height + 8))
         source = _averaged(canvas, shrink)
-        small = degrade(_cut(source, corners, _WHOLE, inner), rng, harshness)
+        small = degrade(_cut(source, corners, WHOLE_PLATE, inner), rng, harshness)
         return cv2.resize(small, size_px, interpolation=cv2.INTER_LINEAR)
     if shrink < 1:
         canvas = cv2.resize(canvas, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         corners = corners * shrink
     small = degrade(canvas, rng, harshness)
     upper_width = round(width * UPPER_ROW_PART)
-    upper = _cut(small, corners, _UPPER, (upper_width, height))
-    lower = _cut(small, corners, _LOWER, (width - upper_width, height))
+    upper = _cut(small, corners, UPPER_ROW, (upper_width, height))
+    lower = _cut(small, corners, LOWER_ROW, (width - upper_width, height))
     return np.hstack([upper, lower])
 
 

@@ -19,9 +19,9 @@ from models.training.real_plates import RealPlates
 Picture = NDArray[np.uint8]
 
 KIND_SHARES: Final[dict[PlateKind, float]] = {
-    PlateKind.SMALL: 0.17,
-    PlateKind.LARGE: 0.17,
-    PlateKind.TRAILER: 0.06,
+    PlateKind.SMALL: 0.12,
+    PlateKind.LARGE: 0.15,
+    PlateKind.TRAILER: 0.07,
     PlateKind.COACH: 0.05,
     PlateKind.POLICE: 0.06,
     PlateKind.NEW_ENERGY_SMALL: 0.09,
@@ -30,12 +30,12 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
     PlateKind.CONSULATE: 0.02,
     PlateKind.HONG_KONG: 0.02,
     PlateKind.MACAO: 0.02,
-    PlateKind.ARMED_POLICE: 0.08,
+    PlateKind.ARMED_POLICE: 0.09,
     PlateKind.MILITARY: 0.04,
-    PlateKind.EMERGENCY: 0.03,
-    PlateKind.AGRICULTURAL: 0.06,
-    PlateKind.MOTORCYCLE: 0.03,
-    PlateKind.FOREIGN: 0.09,
+    PlateKind.EMERGENCY: 0.04,
+    PlateKind.AGRICULTURAL: 0.08,
+    PlateKind.MOTORCYCLE: 0.05,
+    PlateKind.FOREIGN: 0.14,
     PlateKind.UNKNOWN: 0.04,
 }
 """How often each kind is drawn; rare kinds far more often than on the road."""

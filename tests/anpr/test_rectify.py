@@ -14,6 +14,7 @@ from anpr.rectify import (
     MARGIN_U,
     MARGIN_V,
     UPPER_ROW_END_V,
+    UPPER_ROW_SIDE_U,
     is_convex,
     order_corners,
     rectify,
@@ -94,10 +95,11 @@ def test_the_rows_of_a_two_row_plate_stand_side_by_side():
     assert upper[-1, :, 1].mean() == pytest.approx(255 * UPPER_ROW_END_V, abs=4)
     assert lower[0, :, 1].mean() == pytest.approx(255 * LOWER_ROW_START_V, abs=4)
     assert lower[-1, :, 1].mean() == pytest.approx(255, abs=4)
-    # Both span the whole width.
-    for band in (upper, lower):
-        assert band[:, 0, 0].mean() < 8
-        assert band[:, -1, 0].mean() > 247
+    # The lower row spans the whole width, the upper one the middle in which its characters stand.
+    assert lower[:, 0, 0].mean() < 8
+    assert lower[:, -1, 0].mean() > 247
+    assert upper[:, 0, 0].mean() == pytest.approx(255 * UPPER_ROW_SIDE_U, abs=4)
+    assert upper[:, -1, 0].mean() == pytest.approx(255 * (1 - UPPER_ROW_SIDE_U), abs=4)
 
 
 def test_one_row_is_the_whole_plate():

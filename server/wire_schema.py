@@ -6,12 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from server.wire import Heartbeat, PassageBatch, Receipt
+from server.wire import Heartbeat, PassageBatch, Receipt, WatchlistCopy
 
 MESSAGES: dict[str, type[BaseModel]] = {
     "passage_batch.v1": PassageBatch,
     "receipt.v1": Receipt,
     "heartbeat.v1": Heartbeat,
+    "watchlist_copy.v1": WatchlistCopy,
 }
 
 

@@ -13,6 +13,7 @@ from server.wire.limits import (
     MAX_BATCH_BYTES,
     MAX_BATCH_PASSAGES,
     MAX_EVIDENCE_BYTES,
+    WATCHLIST_PATH,
 )
 from server.wire.v1 import (
     Alternative,
@@ -24,6 +25,7 @@ from server.wire.v1 import (
     Evidence,
     EvidenceRole,
     Heartbeat,
+    LocalMatch,
     Models,
     Outcome,
     Passage,
@@ -36,6 +38,8 @@ from server.wire.v1 import (
     Result,
     Track,
     VehicleColor,
+    Watch,
+    WatchlistCopy,
 )
 
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     "MAX_BATCH_BYTES",
     "MAX_BATCH_PASSAGES",
     "MAX_EVIDENCE_BYTES",
+    "WATCHLIST_PATH",
     "Alternative",
     "CameraState",
     "Character",
@@ -56,6 +61,7 @@ __all__ = [
     "Evidence",
     "EvidenceRole",
     "Heartbeat",
+    "LocalMatch",
     "Models",
     "Outcome",
     "Passage",
@@ -68,4 +74,6 @@ __all__ = [
     "Result",
     "Track",
     "VehicleColor",
+    "Watch",
+    "WatchlistCopy",
 ]

@@ -9,6 +9,10 @@ EVIDENCE_PATH = "/api/v1/evidence/{sha256}"
 HEARTBEAT_PATH = "/api/v1/heartbeats"
 """``POST`` a :class:`~server.wire.v1.Heartbeat`; the answer is 204 without a body."""
 
+WATCHLIST_PATH = "/api/v1/agent/watchlist"
+"""``GET`` the :class:`~server.wire.v1.WatchlistCopy`; its ``ETag`` names the revision, and
+``If-None-Match`` with it is answered 304 while nothing has changed."""
+
 MAX_BATCH_PASSAGES = 200
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_EVIDENCE_BYTES = 8 * 1024 * 1024

@@ -156,6 +156,15 @@ class Models(Message):
     recogniser: str = Field(max_length=64, description="Name and short hash of the recogniser.")
 
 
+class LocalMatch(Message):
+    """What the agent's own copy of the watchlist said; the server matches again by itself."""
+
+    revision: int = Field(ge=0, description="Of the copy that the agent held.")
+    entry_ids: tuple[int, ...] = Field(
+        min_length=1, max_length=32, description="Entries that look for the plate."
+    )
+
+
 class Passage(Message):
     """One vehicle passing one camera once."""
 
@@ -184,6 +193,9 @@ class Passage(Message):
     track: Track
     evidence: tuple[Evidence, ...] = Field(default=(), max_length=8)
     models: Models
+    local_match: LocalMatch | None = Field(
+        default=None, description="Set if the agent itself recognised a watched plate."
+    )
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True
@@ -233,6 +245,15 @@ class CameraState(Message):
     frames_per_s: float = Field(ge=0)
     last_frame_at: AwareDatetime | None = None
     fault: str | None = Field(default=None, max_length=200)
+    frames_dropped: int | None = Field(
+        default=None, ge=0, description="Since the start: frames that nobody had time for."
+    )
+    picture: str | None = Field(
+        default=None,
+        max_length=32,
+        description="What is wrong with the picture, as one word; 'good' if nothing is.",
+    )
+    passages: int | None = Field(default=None, ge=0, description="Since the start.")
 
 
 class Heartbeat(Message):
@@ -248,3 +269,42 @@ class Heartbeat(Message):
     dead_letters: int = Field(ge=0)
     disk_free_bytes: int | None = Field(default=None, ge=0)
     cameras: tuple[CameraState, ...] = Field(default=(), max_length=64)
+    queue_pictures_bytes: int | None = Field(default=None, ge=0)
+    oldest_queued_at: AwareDatetime | None = Field(
+        default=None, description="Capture time of the oldest passage that waits."
+    )
+    counters: dict[str, int] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="What became of everything since the outbox was made: stored, accepted, "
+        "duplicate, rejected, pictures_given_up, passages_given_up, local_hits …",
+    )
+    alarms: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")], ...] = Field(
+        default=(), max_length=32, description="What somebody should look at, as codes."
+    )
+    watchlist_revision: int | None = Field(
+        default=None, ge=0, description="Of the copy on the box; null if it holds none."
+    )
+    disk_total_bytes: int | None = Field(default=None, ge=0)
+    temperature_c: float | None = Field(default=None, description="The hottest sensor.")
+    cpu_share: float | None = Field(
+        default=None, ge=0, description="Of all cores, by the agent; 1 = all of them."
+    )
+    memory_bytes: int | None = Field(default=None, ge=0, description="Resident, of the agent.")
+
+
+class Watch(Message):
+    """An active entry of the watchlist, as far as a box needs to know it."""
+
+    entry_id: int
+    plate: str = Field(min_length=1, max_length=16, description="Normalised.")
+    level: int = Field(ge=1, le=4, description="1 the gravest.")
+    valid_from: AwareDatetime
+    valid_to: AwareDatetime | None = Field(default=None, description="Exclusive.")
+
+
+class WatchlistCopy(Message):
+    """The whole of the active watchlist at one revision, for an agent that matches by itself."""
+
+    revision: int = Field(ge=0)
+    entries: tuple[Watch, ...]

@@ -1,6 +1,6 @@
 """The grammar of Chinese plates: what a plate is, how plates are misread. Standard library only."""
 
-from anpr.plate.confusion import distance, substitution_cost
+from anpr.plate.confusion import Difference, differences, distance, substitution_cost
 from anpr.plate.decode import (
     Decoded,
     Hypothesis,
@@ -42,6 +42,7 @@ __all__ = [
     "UNREAD",
     "Contradiction",
     "Decoded",
+    "Difference",
     "Form",
     "Hypothesis",
     "PlateColor",
@@ -50,6 +51,7 @@ __all__ = [
     "Region",
     "claims_too_little",
     "decode",
+    "differences",
     "distance",
     "is_chinese_character",
     "is_rubbish",

@@ -4,8 +4,9 @@ A cost of 0 means the same glyph, 1 means unrelated. The values are starting poi
 reported misreads of plate readers, to be replaced by what operators correct.
 """
 
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
+from typing import Final, Literal
 
 from anpr.plate.vocabulary import UNREAD
 
@@ -66,3 +67,89 @@ def distance(a: str, b: str) -> float:
             )
         previous = current
     return previous[-1]
+
+
+DifferenceKind = Literal["unread", "alike", "wrong", "missing", "added"]
+"""unread: one of the two is ``?``; alike: a pair that readers confuse; wrong: characters that do
+not look alike; missing: only the wanted plate has it; added: only the plate that was read has it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where the plate that was read differs from the one that is wanted."""
+
+    kind: DifferenceKind
+    position: int
+    """In the wanted plate, from 0; of an added character, the place it stands before."""
+    wanted: str
+    """The wanted character; '' if added."""
+    read: str
+    """The character that was read; '' if missing."""
+    cost: float
+    """In [0, 1]; see :func:`substitution_cost` and :data:`GAP_COST`."""
+
+    @property
+    def sign(self) -> str:
+        """The difference in a few characters: ``8≈B``, ``7≠K``, ``-5`` (missing), ``+5``."""
+        match self.kind:
+            case "missing":
+                return f"-{self.wanted}"
+            case "added":
+                return f"+{self.read}"
+            case "wrong":
+                return f"{self.wanted}≠{self.read}"
+            case _:
+                return f"{self.wanted}≈{self.read}"
+
+
+def differences(wanted: str, read: str) -> tuple[Difference, ...]:
+    """Why a plate that was read may be the wanted one: the cheapest way from one to the other.
+
+    The costs add up to :func:`distance`. Among equally cheap ways the one with fewest differences
+    is given. Both plates are normalised.
+    """
+    # one cell: (cost, number of differences, what the last step was)
+    rows: list[list[tuple[float, int, Difference | None]]] = []
+    for i in range(len(wanted) + 1):
+        row: list[tuple[float, int, Difference | None]] = []
+        for j in range(len(read) + 1):
+            ways: list[tuple[float, int, Difference | None]] = []
+            if i and j:
+                cost, count, _ = rows[i - 1][j - 1]
+                change = _substitution(i - 1, wanted[i - 1], read[j - 1])
+                ways.append(
+                    (cost + change.cost, count + 1, change) if change else (cost, count, None)
+                )
+            if i:
+                cost, count, _ = rows[i - 1][j]
+                lost = Difference("missing", i - 1, wanted[i - 1], "", GAP_COST)
+                ways.append((cost + GAP_COST, count + 1, lost))
+            if j:
+                cost, count, _ = row[j - 1]
+                more = Difference("added", i, "", read[j - 1], GAP_COST)
+                ways.append((cost + GAP_COST, count + 1, more))
+            # rounded, so that the order of additions does not decide between equal ways
+            row.append(
+                min(ways, key=lambda way: (round(way[0], 6), way[1]), default=(0.0, 0, None))
+            )
+        rows.append(row)
+    found: list[Difference] = []
+    i, j = len(wanted), len(read)
+    while i or j:
+        step = rows[i][j][2]
+        if step is not None:
+            found.append(step)
+        i -= step is None or step.kind != "added"
+        j -= step is None or step.kind != "missing"
+    return tuple(reversed(found))
+
+
+def _substitution(position: int, wanted: str, read: str) -> Difference | None:
+    if wanted == read:
+        return None
+    cost = substitution_cost(wanted, read)
+    kind: DifferenceKind = "alike" if cost < UNRELATED else "wrong"
+    if UNREAD in {wanted, read}:
+        kind = "unread"
+    return Difference(kind, position, wanted, read, cost)

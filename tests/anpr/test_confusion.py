@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anpr.plate import PROVINCES, SERIAL, distance, substitution_cost
+from anpr.plate import PROVINCES, SERIAL, differences, distance, substitution_cost
 
 characters = st.sampled_from(PROVINCES + SERIAL + "OI?挂学警")
 plates = st.text(alphabet=PROVINCES + SERIAL + "?", max_size=9)
@@ -47,3 +47,31 @@ def test_one_changed_character_costs_at_most_its_substitution(plate, place, char
 )
 def test_distances_follow_how_alike_plates_look(a, b, least, most):
     assert least <= distance(a, b) <= most
+
+
+@given(plates, plates)
+def test_the_differences_add_up_to_the_distance_and_lead_from_one_to_the_other(a, b):
+    found = differences(a, b)
+    assert sum(one.cost for one in found) == pytest.approx(distance(a, b))
+    read = list(a)
+    for one in reversed(found):  # from the end, so that places keep their meaning
+        assert a[one.position : one.position + 1] == one.wanted or one.kind == "added"
+        read[one.position : one.position + len(one.wanted)] = one.read
+    assert "".join(read) == b
+
+
+@pytest.mark.parametrize(
+    ("wanted", "read", "signs"),
+    [
+        ("鲁H12345", "鲁H12345", []),
+        ("鲁H18345", "鲁H1B345", ["8≈B"]),
+        ("鲁H17345", "鲁H1K345", ["7≠K"]),
+        ("鲁HD12345", "鲁HD1234", ["-5"]),
+        ("鲁H1234", "鲁H12341", ["+1"]),
+        ("鲁H12345", "鲁H?2345", ["1≈?"]),
+        ("鄂A88888", "苏A8B888", ["鄂≈苏", "8≈B"]),
+        ("京A12345", "京K1234S", ["A≠K", "5≈S"]),
+    ],
+)
+def test_the_reason_is_shown_as_people_say_it(wanted, read, signs):
+    assert [one.sign for one in differences(wanted, read)] == signs

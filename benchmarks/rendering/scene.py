@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from anpr.plate import PlateColor, PlateKind
 from benchmarks.rendering import weather
 from benchmarks.rendering.camera import Camera, checkpoint_camera
+from benchmarks.rendering.driving import Stop, drive_s, driven_m, speed_m_s
 from benchmarks.rendering.glyphs import GlyphSource, OwnGlyphs
 from benchmarks.rendering.road import Road, draw_road
 from benchmarks.rendering.sprite import (
@@ -43,7 +44,7 @@ _LIGHT_REACH_M = 6.0
 
 @dataclass(frozen=True, slots=True)
 class VehiclePass:
-    """One vehicle driving through the picture at a steady speed."""
+    """One vehicle driving through the picture, at a steady speed but for one stop."""
 
     vehicle: Vehicle
     lane: int
@@ -52,6 +53,8 @@ class VehiclePass:
     enters_at: datetime
     """When its first point comes into the picture."""
     direction: Direction = Direction.APPROACHING
+    stop: Stop | None = None
+    """Measured from where the near end is at ``enters_at``."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot drive."""
@@ -85,6 +88,8 @@ class RenderedFrame:
     """``uint8 (h, w, 3)`` BGR."""
     at: datetime
     truth: tuple[VisiblePlate, ...]
+    vehicles: tuple[tuple[str, Box], ...] = ()
+    """Every vehicle in the picture, with its box, px; nearest last."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,8 @@ class Scene:
 
     def near_end_m(self, passing: VehiclePass, at: datetime) -> float:
         """How far ahead the vehicle's near end is at a time."""
-        driven = passing.speed_kmh / 3.6 * (at - passing.enters_at).total_seconds()
+        t_s = (at - passing.enters_at).total_seconds()
+        driven = driven_m(passing.speed_kmh / 3.6, passing.stop, t_s)
         if passing.direction is Direction.APPROACHING:
             return self.far_m - driven
         return self.near_m(passing) + driven
@@ -118,7 +124,22 @@ class Scene:
     def leaves_at(self, passing: VehiclePass) -> datetime:
         """When the vehicle's last point has left the picture."""
         way = self.far_m - self.near_m(passing)
-        return passing.enters_at + timedelta(seconds=way / (passing.speed_kmh / 3.6))
+        return passing.enters_at + timedelta(
+            seconds=drive_s(passing.speed_kmh / 3.6, passing.stop, way)
+        )
+
+    def best_seen_at(self, passing: VehiclePass) -> datetime:
+        """When the vehicle's plate crosses the trigger row."""
+        start_m = self.near_end_m(passing, passing.enters_at)
+        way = abs(self.trigger_m - start_m)
+        return passing.enters_at + timedelta(
+            seconds=drive_s(passing.speed_kmh / 3.6, passing.stop, way)
+        )
+
+    @property
+    def trigger_m(self) -> float:
+        """How far ahead a plate is best seen."""
+        return self.camera.ground_y(TRIGGER_ROW * self.camera.height_px, _PLATE_HEIGHT_M)
 
     def moving(self, at: datetime) -> tuple[VehiclePass, ...]:
         """The passes that are in the picture at a time."""
@@ -135,9 +156,7 @@ class Scene:
     ) -> VehiclePass:
         """A pass whose plate is best seen at ``seen_at``."""
         probe = VehiclePass(vehicle, lane, speed_kmh, seen_at, direction)
-        row = TRIGGER_ROW * self.camera.height_px
-        trigger_m = self.camera.ground_y(row, _PLATE_HEIGHT_M)
-        way = abs(trigger_m - self.near_end_m(probe, seen_at))
+        way = abs(self.trigger_m - self.near_end_m(probe, seen_at))
         enters_at = seen_at - timedelta(seconds=way / (speed_kmh / 3.6))
         return VehiclePass(vehicle, lane, speed_kmh, enters_at, direction)
 
@@ -156,27 +175,9 @@ def _empty_road(road: Road, camera: Camera, light: Light, *, rain: bool) -> Pict
         image = weather.wet(image, road.seed)
     image = weather.graded(image, CONDITIONS[light].road)
     if light is Light.NIGHT:
-        _street_lamps(image, camera)
+        weather.street_lamps(image, camera)
     image.flags.writeable = False
     return image
-
-
-def _street_lamps(image: Picture, camera: Camera) -> None:
-    """Pools of light on the road at night."""
-    for y in (19.0, 44.0):
-        x_px, y_px = camera.project([(-2.0, y, 0.0)])[0]
-        wide = 5.5 * camera.px_per_m((0.0, y, 0.0))
-        layer = np.zeros(image.shape[:2], np.float32)
-        axes = (max(1, round(wide)), max(1, round(wide * 0.45)))
-        small = cv2.ellipse(
-            np.zeros((image.shape[0] // 8, image.shape[1] // 8), np.float32),
-            (round(x_px / 8), round(y_px / 8)), (axes[0] // 8 + 1, axes[1] // 8 + 1),
-            0, 0, 360, 1.0, -1,
-        )  # fmt: skip
-        small = cv2.GaussianBlur(small, (0, 0), max(2.0, wide / 22))
-        layer = cv2.resize(small, image.shape[1::-1])
-        gain = 1.0 + layer[..., None] * np.array([0.45, 0.75, 0.95], np.float32)
-        image[:] = (image * gain).clip(0, 255).astype(np.uint8)
 
 
 @dataclass(slots=True)
@@ -186,7 +187,8 @@ class _Placed:
     x_m: float
     y_m: float
     box: Box
-    quad: NDArray[np.float64]
+    quad: NDArray[np.float64] | None
+    """Corners of the plate; ``None`` without one."""
     sprite: Sprite | None = None
 
 
@@ -197,7 +199,8 @@ def _place(scene: Scene, passing: VehiclePass, at: datetime) -> _Placed | None:
     box = outline_box(scene.camera, shell, x_m, y_m)
     if box is None:
         return None
-    quad = scene.camera.project(placed(shell.plate_corners, x_m, y_m))
+    corners = shell.plate_corners
+    quad = scene.camera.project(placed(corners, x_m, y_m)) if corners else None
     return _Placed(passing, shell, x_m, y_m, box, quad)
 
 
@@ -218,7 +221,7 @@ def render_frame(scene: Scene, at: datetime) -> RenderedFrame:
         if conditions.lamps:
             _light_ahead(frame, scene.camera, one, conditions.lamps)
     for one in there:
-        _draw(frame, scene, one, conditions)
+        _draw(frame, scene, one, conditions, at)
     if conditions.lamps:
         for one in there:
             _lamps(frame, scene.camera, one, conditions.lamps)
@@ -227,19 +230,20 @@ def render_frame(scene: Scene, at: datetime) -> RenderedFrame:
     if scene.rain:
         weather.rain(frame, scene.seed, rng, 1.0 if scene.light is Light.DAY else 0.6)
     weather.sensor_noise(frame, conditions.noise, rng)
-    return RenderedFrame(frame, at, _truth(scene, there))
+    boxes = tuple((one.passing.vehicle.vehicle_id, one.box) for one in there)
+    return RenderedFrame(frame, at, _truth(scene, there), boxes)
 
 
-def _draw(frame: Picture, scene: Scene, one: _Placed, conditions: Conditions) -> None:
+def _draw(frame: Picture, scene: Scene, one: _Placed, conditions: Conditions, at: datetime) -> None:
     sprite = draw_shell(scene.camera, one.shell, one.x_m, one.y_m, one.box)
     sprite.color = weather.graded(sprite.color, conditions.vehicle)
-    plate = one.shell.plate.image
-    if _faces_camera(one):
+    drawn = one.shell.plate
+    if drawn is not None and one.quad is not None and _faces_camera(one):
         gain = conditions.plate
-        draw_plate_on(sprite, weather.graded(plate, (gain, gain, gain)), one.quad)
+        draw_plate_on(sprite, weather.graded(drawn.image, (gain, gain, gain)), one.quad)
     if scene.rain:
         _mirror(frame, sprite, scene.camera, one)
-    dx, dy = _motion_px(scene, one, conditions.exposure_s)
+    dx, dy = _motion_px(scene, one, conditions.exposure_s, at)
     sprite.smear(dx, dy)
     sprite.over(frame)
     one.sprite = sprite
@@ -250,8 +254,10 @@ def _faces_camera(one: _Placed) -> bool:
     return one.y_m > _PLATE_FACE_LOST + 1.0
 
 
-def _motion_px(scene: Scene, one: _Placed, exposure_s: float) -> tuple[float, float]:
-    way = one.passing.speed_kmh / 3.6 * exposure_s
+def _motion_px(scene: Scene, one: _Placed, exposure_s: float, at: datetime) -> tuple[float, float]:
+    passing = one.passing
+    t_s = (at - passing.enters_at).total_seconds()
+    way = speed_m_s(passing.speed_kmh / 3.6, passing.stop, t_s) * exposure_s
     place = (one.x_m, max(one.y_m, 2.0), _PLATE_HEIGHT_M)
     a, b = scene.camera.project([place, (place[0], place[1] + way, place[2])])
     return float(b[0] - a[0]), float(b[1] - a[1])
@@ -338,7 +344,9 @@ def _truth(scene: Scene, there: list[_Placed]) -> tuple[VisiblePlate, ...]:
     size = np.array([scene.camera.width_px, scene.camera.height_px])
     seen = []
     for n, one in enumerate(there):
-        quad = one.quad
+        quad, drawn = one.quad, one.shell.plate
+        if quad is None or drawn is None:
+            continue
         inside = bool((quad > 0).all() and (quad < size - 1).all())
         width = float(np.hypot(*(quad[1] - quad[0])) + np.hypot(*(quad[2] - quad[3]))) / 2
         if not inside or not _faces_camera(one) or width < _LEAST_PLATE_PX:
@@ -346,7 +354,6 @@ def _truth(scene: Scene, there: list[_Placed]) -> tuple[VisiblePlate, ...]:
         if any(_hides(nearer, quad) for nearer in there[n + 1 :]):
             continue
         a, b, c, d = ((round(float(x), 2), round(float(y), 2)) for x, y in quad)
-        drawn = one.shell.plate
         seen.append(
             VisiblePlate(
                 one.passing.vehicle.vehicle_id,

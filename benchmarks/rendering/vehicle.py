@@ -49,6 +49,7 @@ class Vehicle:
 
     vehicle_id: str
     plate: str
+    """Without separators; "" for a vehicle that shows none."""
     kind: PlateKind
     body: Body = Body.SALOON
     color: str = "white"
@@ -81,8 +82,8 @@ class Shell:
     """Middles of the lamps that shine at night."""
     lamp_color: Bgr
     """Of their glow, BGR."""
-    plate: DrawnPlate
-    plate_corners: tuple[Corner, Corner, Corner, Corner]
+    plate: DrawnPlate | None
+    plate_corners: tuple[Corner, Corner, Corner, Corner] | None
     length_m: float
     width_m: float
     height_m: float
@@ -319,15 +320,17 @@ def shell_of(
     if approaching:
         faces += _mirrors(outline, vehicle.body, paint)
     rng = np.random.default_rng([vehicle.seed, 11])
-    drawn = draw_plate(
-        vehicle.plate,
-        vehicle.kind,
-        glyphs=glyphs,
-        rng=rng,
-        rows=plate_rows(vehicle, direction),
-        wear=vehicle.wear,
-        px_per_mm=PLATE_PX_PER_MM,
-    )
+    drawn = None
+    if vehicle.plate:
+        drawn = draw_plate(
+            vehicle.plate,
+            vehicle.kind,
+            glyphs=glyphs,
+            rng=rng,
+            rows=plate_rows(vehicle, direction),
+            wear=vehicle.wear,
+            px_per_mm=PLATE_PX_PER_MM,
+        )
     across, up = _LAMPS[vehicle.body][:2] if approaching else _LAMPS[vehicle.body][2:]
     lean = _lean_at(outline, up)
     return Shell(
@@ -335,7 +338,7 @@ def shell_of(
         ((-across, lean, up), (across, lean, up)),
         (225, 245, 255) if approaching else (40, 30, 230),
         drawn,
-        _plate_corners(drawn, outline, _PLATE_W[vehicle.body, direction], rng),
+        _plate_corners(drawn, outline, _PLATE_W[vehicle.body, direction], rng) if drawn else None,
         8.6 if vehicle.body is Body.LORRY else outline[-1][0],
         2 * outline[0][2],
         max(w for _, w, _ in outline),

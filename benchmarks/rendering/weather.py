@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rendering.camera import Camera
+
 Picture = NDArray[np.uint8]
 Gain = tuple[float, float, float]
 
@@ -64,6 +66,24 @@ def wet(road: Picture, seed: int) -> Picture:
     shine = cv2.convertScaleAbs(np.maximum(field, 0), alpha=26)
     dark = cv2.LUT(road, _table((0.74, 0.70, 0.68)))
     return cv2.add(dark, cv2.merge((shine, shine, shine)))
+
+
+def street_lamps(image: Picture, camera: Camera) -> None:
+    """Pools of light on the road at night, in place."""
+    for y in (19.0, 44.0):
+        x_px, y_px = camera.project([(-2.0, y, 0.0)])[0]
+        wide = 5.5 * camera.px_per_m((0.0, y, 0.0))
+        layer = np.zeros(image.shape[:2], np.float32)
+        axes = (max(1, round(wide)), max(1, round(wide * 0.45)))
+        small = cv2.ellipse(
+            np.zeros((image.shape[0] // 8, image.shape[1] // 8), np.float32),
+            (round(x_px / 8), round(y_px / 8)), (axes[0] // 8 + 1, axes[1] // 8 + 1),
+            0, 0, 360, 1.0, -1,
+        )  # fmt: skip
+        small = cv2.GaussianBlur(small, (0, 0), max(2.0, wide / 22))
+        layer = cv2.resize(small, image.shape[1::-1])
+        gain = 1.0 + layer[..., None] * np.array([0.45, 0.75, 0.95], np.float32)
+        image[:] = (image * gain).clip(0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=4)

@@ -26,6 +26,7 @@ from server.ingest.evidence_store import EvidenceStore
 from server.passages import routes as passage_routes
 from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
+from server.watchlists import copies as watchlist_copies
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
 from server.web import pages
@@ -37,6 +38,7 @@ _ROUTERS = (
     passage_routes.router,
     trajectory_routes.router,
     watchlist_routes.router,
+    watchlist_copies.router,
     alert_routes.router,
     checkpoint_routes.router,
     audit_routes.router,

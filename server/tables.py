@@ -29,6 +29,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    false,
+    true,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -301,7 +303,10 @@ class User(Base):
 
     __tablename__ = "user_account"
     __table_args__ = (
-        CheckConstraint("role IN ('operator', 'officer', 'administrator')", name="role"),
+        CheckConstraint(
+            "role IN ('operator', 'officer', 'supervisor', 'custodian', 'administrator')",
+            name="role",
+        ),
     )
 
     name: Mapped[str] = mapped_column(NAME, primary_key=True)
@@ -309,9 +314,119 @@ class User(Base):
     badge_number: Mapped[str] = mapped_column(String(32), default="")
     unit: Mapped[str] = mapped_column(String(100), default="")
     role: Mapped[str] = mapped_column(String(16))
-    password_hash: Mapped[str] = mapped_column(String(200), doc="argon2id, encoded form.")
+    password_hash: Mapped[str] = mapped_column(
+        String(200), doc="argon2id, encoded form; '' = none, logs in elsewhere."
+    )
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    sees_everywhere: Mapped[bool] = mapped_column(
+        server_default=true(), default=True, doc="Else only the checkpoints of his areas."
+    )
+    must_change_password: Mapped[bool] = mapped_column(
+        server_default=false(), default=False, doc="Somebody else has set the password."
+    )
+    oidc_subject: Mapped[str | None] = mapped_column(
+        String(600),
+        index=True,
+        unique=True,
+        doc="Issuer and subject of whoever logs in by OpenID Connect.",
+    )
+
+
+class Area(Base):
+    """A part of the country that somebody answers for (辖区); checkpoints belong to it."""
+
+    __tablename__ = "area"
+
+    id: Mapped[str] = mapped_column(NAME, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime]
+
+
+class AreaCheckpoint(Base):
+    """A checkpoint of an area; one may belong to several."""
+
+    __tablename__ = "area_checkpoint"
+
+    area_id: Mapped[str] = mapped_column(ForeignKey("area.id"), primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(
+        ForeignKey("checkpoint.id"), primary_key=True, index=True
+    )
+
+
+class UserArea(Base):
+    """An area that a user sees."""
+
+    __tablename__ = "user_area"
+
+    user_name: Mapped[str] = mapped_column(ForeignKey("user_account.name"), primary_key=True)
+    area_id: Mapped[str] = mapped_column(ForeignKey("area.id"), primary_key=True)
+
+
+class ProtectedPlate(Base):
+    """A plate that only the custodian sees (红名单). Never deleted; lifted with a reason."""
+
+    __tablename__ = "protected_plate"
+    __table_args__ = (Index(None, "plate", "lifted_at"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plate: Mapped[str] = mapped_column(PLATE_TEXT)
+    authority: Mapped[str] = mapped_column(String(200), doc="Who ordered it, under which number.")
+    added_at: Mapped[datetime]
+    added_by: Mapped[str] = mapped_column(ForeignKey("user_account.name"))
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    lifted_reason: Mapped[str | None] = mapped_column(String(500))
+
+
+class Approval(Base):
+    """Leave to look further back than everybody may, asked for and given or refused."""
+
+    __tablename__ = "approval"
+    __table_args__ = (
+        Index(None, "user_name", "state"),
+        CheckConstraint("state IN ('requested', 'approved', 'refused')", name="state"),
+        CheckConstraint("decided_by IS NULL OR decided_by <> user_name", name="another_decides"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("user_account.name"))
+    purpose: Mapped[str] = mapped_column(String(200))
+    case_number: Mapped[str] = mapped_column(String(64))
+    plate: Mapped[str] = mapped_column(PLATE_TEXT, doc="'' = any.")
+    since: Mapped[datetime] = mapped_column(doc="How far back.")
+    why: Mapped[str] = mapped_column(String(1000))
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    requested_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    note: Mapped[str | None] = mapped_column(String(1000), doc="The approver's word.")
+    expires_at: Mapped[datetime | None] = mapped_column(doc="Of an approved one; exclusive.")
+
+
+class CaseMember(Base):
+    """Somebody who answers for a case: he sees who looked at what under its number."""
+
+    __tablename__ = "case_member"
+
+    case_number: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_name: Mapped[str] = mapped_column(
+        ForeignKey("user_account.name"), primary_key=True, index=True
+    )
+    added_at: Mapped[datetime]
+    added_by: Mapped[str] = mapped_column(NAME)
+
+
+class OidcLogin(Base):
+    """A log-in that has been sent to the identity provider and not come back yet."""
+
+    __tablename__ = "oidc_login"
+
+    state_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    nonce: Mapped[str] = mapped_column(String(64))
+    verifier: Mapped[str] = mapped_column(String(128), doc="PKCE, RFC 7636.")
+    next_path: Mapped[str] = mapped_column(String(500))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class LoginSession(Base):
@@ -324,13 +439,15 @@ class LoginSession(Base):
     csrf_token: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    last_used_at: Mapped[datetime | None] = mapped_column(doc="To the minute; null = never since.")
+    address: Mapped[str] = mapped_column(String(64), server_default="", default="")
 
 
 class LoginFailure(Base):
     """A failed log-in, for throttling."""
 
     __tablename__ = "login_failure"
-    __table_args__ = (Index(None, "user_name", "address", "at"),)
+    __table_args__ = (Index(None, "user_name", "address", "at"), Index(None, "address", "at"))
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     user_name: Mapped[str] = mapped_column(NAME)

@@ -57,7 +57,7 @@ def make_passage(  # noqa: PLR0913 - what it needs, handed in by name
         passage_id=passage_id,
         camera_id=camera_id,
         captured_at=shot.captured_at,
-        clock=Clock(synchronised=clock.synchronised),
+        clock=Clock(synchronised=clock.synchronised, offset_ms=clock.offset_ms),
         plate=_plate(seen.vote),
         plate_quad_px=(
             _scaled(corners[0], shot.scale),

@@ -6,7 +6,8 @@ colour and text are decided together. So a green plate whose eighth character wa
 it, and a blue ground that the colour network took for green does not cost a character.
 
 Nothing is invented. A text is one that the network proposed, except that the letters O and I,
-which do not exist in a Chinese serial, become 0 and 1. A place that no form allows, a place that
+which do not exist in a Chinese serial, become 0 and 1, and that a foreign text may have one for the
+other where its order of letters and digits demands it. A place that no form allows, a place that
 is not sure, and a place where a character must have been lost become ``?``. A foreign text is
 never bent into a Chinese one.
 """
@@ -18,6 +19,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from anpr.plate.foreign import respelled
 from anpr.plate.grammar import (
     AUTHORITY,
     Contradiction,
@@ -269,6 +271,7 @@ def with_doubt(decoded: Decoded) -> Decoded:
     Doubtful is a character less probable than ``UNSURE_BELOW``, and the one place that keeps an
     otherwise Chinese text from having any legal form.
     """
+    decoded = _in_its_order(decoded)
     text = decoded.number.text
     offending = _offending_place(decoded.number)
     marked = "".join(
@@ -284,6 +287,13 @@ def with_doubt(decoded: Decoded) -> Decoded:
     if claims_too_little(marked) or doubted.belief < LEAST_BELIEF:
         return Decoded(parse("", number.color), 0.0, (), "", ())
     return doubted
+
+
+def _in_its_order(decoded: Decoded) -> Decoded:
+    """A foreign plate with O and 0, I and 1 as its order of letters and digits has them."""
+    number = decoded.number
+    text = respelled(number.text) if number.kind is PlateKind.FOREIGN else number.text
+    return decoded if text == number.text else replace(decoded, number=parse(text, number.color))
 
 
 def _offending_place(number: PlateNumber) -> int | None:

@@ -48,6 +48,18 @@ class Residual(nn.Module):
         return x + self.second(self.first(x))
 
 
+class Refined(nn.Module):
+    """One 3x3 convolution beside an identity: half a residual block's cost."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.only = ConvUnit(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, h, w)`` to the same shape."""
+        return x + self.only(x)
+
+
 class PlateNet(nn.Module):
     """Image to centre heat, corner offsets and row count.
 
@@ -63,17 +75,15 @@ class PlateNet(nn.Module):
         w2, w4, w8, w16, w32 = widths
         self.stem = ConvUnit(3, w2, stride=2)
         self.down4 = ConvUnit(w2, w4, stride=2)
-        self.down8 = nn.Sequential(ConvUnit(w4, w8, stride=2), Residual(w8))
+        self.down8 = nn.Sequential(ConvUnit(w4, w8, stride=2), Refined(w8))
         self.down16 = nn.Sequential(ConvUnit(w8, w16, stride=2), Residual(w16))
-        self.down32 = nn.Sequential(
-            ConvUnit(w16, w32, stride=2), Residual(w32, dilation=2), Residual(w32, dilation=3)
-        )
+        self.down32 = nn.Sequential(ConvUnit(w16, w32, stride=2), Residual(w32, dilation=3))
         self.up16 = ConvUnit(w32, w16, kernel=1)
         self.mix16 = ConvUnit(w16, w16)
         self.up8 = ConvUnit(w16, w8, kernel=1)
-        self.mix8 = ConvUnit(w8, w8 + 16)
+        self.mix8 = ConvUnit(w8, w8)
         # heat, rows, log-size and eight corner offsets in units of that size
-        self.head = nn.Conv2d(w8 + 16, 11, 1)
+        self.head = nn.Conv2d(w8, 11, 1)
         self._start_from_rare_plates()
 
     def _start_from_rare_plates(self) -> None:

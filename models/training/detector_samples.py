@@ -109,8 +109,8 @@ def _homography(source: LoadedScene, size_px: int, rng: np.random.Generator) -> 
         plate_width, plate_height = plate_sides_px(corners)
         side = max(plate_width, 2.0 * plate_height)
         wanted = np.exp(rng.uniform(np.log(14.0), np.log(0.8 * size_px)))
-        if rng.random() < 0.35:
-            wanted = rng.uniform(14.0, 60.0)
+        if rng.random() < 0.4:
+            wanted = rng.uniform(13.0, 45.0)
         scale = min(wanted / side, 4.0)
         centre = corners.mean(axis=0)
     else:
@@ -118,7 +118,7 @@ def _homography(source: LoadedScene, size_px: int, rng: np.random.Generator) -> 
         centre = rng.uniform(0.2, 0.8, 2) * np.array([width, height])
     turned = rng.random() < 0.35
     angle = np.deg2rad(rng.uniform(-25, 25) if turned else rng.normal(0.0, 4.0))
-    shear = rng.normal(0.0, 0.12 if turned else 0.04)
+    shear = rng.normal(0.0, 0.2 if turned else 0.05)
     stretch = np.exp(rng.normal(0.0, 0.08))
     flip = -1.0 if rng.random() < 0.2 else 1.0
     cos, sin = np.cos(angle), np.sin(angle)

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.training.detector_paste import drawn_scene, dress, with_drawn_plates
 from models.training.detector_samples import LoadedScene
+from models.training.plate_canvas import held_out_foreign_frames
 from models.training.plate_scenes import (
     Scene,
     ccpd_scenes,
@@ -16,14 +17,16 @@ from models.training.plate_scenes import (
     negative_scenes,
     with_mined,
 )
+from models.training.rendered_frames import rendered_scenes
 
 _PARTS = {
-    "ccpd": 0.42,
+    "ccpd": 0.34,
     "general": 0.24,
     "foreign": 0.1,
-    "small ccpd": 0.08,
+    "small ccpd": 0.06,
+    "rendered": 0.12,
     "negative": 0.06,
-    "drawn": 0.1,
+    "drawn": 0.08,
 }
 """Share of each source among the scenes drawn; the general frames are few but varied."""
 
@@ -47,12 +50,16 @@ class Sources:
     def real(data: Path, ccpd: Path | None, cache: Path, mined: Path | None) -> "Sources":
         """All that the folders hold; frames are shrunk into ``cache`` once."""
         general = list(general_scenes(data, cache))
+        held_out = {Path(name).stem for name in held_out_foreign_frames(data)}
         by_source = {
             "ccpd": list(ccpd_scenes(data, ccpd, cache)) if ccpd else [],
             "small ccpd": [s for s in general if s.group.startswith("ccpd")],
-            "foreign": [s for s in general if s.group.startswith("foreign")],
+            "foreign": [
+                s for s in general if s.group.startswith("foreign") and s.path.stem not in held_out
+            ],
             "general": [s for s in general if s.group.startswith("scenes")],
             "negative": list(negative_scenes(data, cache)),
+            "rendered": list(rendered_scenes(cache, data)),
         }
         if mined:
             by_source |= {name: with_mined(scenes, mined) for name, scenes in by_source.items()}

@@ -27,6 +27,10 @@ _SMALLEST_PLATE_PX: Final = 24
 _NARROWEST_ONE_ROW: Final = 1.7
 
 
+HOLD_OUT_EVERY = 5
+"""One in so many foreign plates is never trained on, so that foreign reading can be measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A real plate: where its picture is and what it says."""
@@ -74,6 +78,17 @@ def labelled_samples(data: Path, index: str) -> Iterator[Sample]:
             sample = _labelled(data, row, plate)
             if sample is not None:
                 yield sample
+
+
+def held_out_foreign_frames(data: Path) -> frozenset[str]:
+    """File names of the foreign frames that no network is trained on: every fifth plate's.
+
+    The same as ``plate_crops.held_out_foreign`` chooses among the cut plates.
+    """
+    foreign = [
+        s for s in labelled_samples(data, "train/scenes.jsonl") if s.group.startswith("foreign")
+    ]
+    return frozenset(Path(s.path).name for s in foreign[::HOLD_OUT_EVERY])
 
 
 def _labelled(data: Path, row: dict[str, Any], plate: dict[str, Any]) -> Sample | None:

@@ -16,7 +16,7 @@ from anpr.plate import PROVINCES, SERIAL, PlateKind
 from benchmarks.rendering.texts import random_plate
 from models.training.degrade import DEFAULT_HARSHNESS, Harshness, Mounted, photograph
 from models.training.network_recogniser import INPUT_PX
-from models.training.plate_canvas import CORE
+from models.training.plate_canvas import CORE, HOLD_OUT_EVERY
 from models.training.real_plates import RealPlates
 from models.training.relettering import (
     BLACK_PAINT,
@@ -201,5 +201,5 @@ def held_out_foreign(plates: RealPlates) -> NDArray[np.bool_]:
     """Every fifth foreign plate: never trained on, so that foreign reading can be measured."""
     mask = np.zeros(len(plates.samples), np.bool_)
     foreign = [i for i, s in enumerate(plates.samples) if s.group.startswith("foreign")]
-    mask[foreign[::5]] = True
+    mask[foreign[::HOLD_OUT_EVERY]] = True
     return mask

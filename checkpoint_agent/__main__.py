@@ -154,7 +154,8 @@ def _outbox(chosen: argparse.Namespace) -> int:
         path,
         pictures_limit_bytes=limits.pictures_limit_mb * 1_000_000,
         passages_limit=limits.passages_limit,
-        now=Clock().now(),
+        now=Clock().now,
+        min_free_bytes=limits.min_free_mb * 1_000_000,
         may_set_aside=False,  # the agent may be at work in it
     )
     try:

@@ -147,10 +147,9 @@ class Agent:
             self._config.data_dir / "outbox.sqlite3",
             pictures_limit_bytes=limits.pictures_limit_mb * 1_000_000,
             passages_limit=limits.passages_limit,
-            now=self._clock.now(),
+            now=self._clock.now,
+            min_free_bytes=limits.min_free_mb * 1_000_000,
         )
-        if outbox.set_aside:
-            log.error("outbox was damaged and set aside", extra={"file": str(outbox.set_aside)})
         try:
             yield outbox
         finally:

@@ -178,7 +178,7 @@ class OutboxConfig(Section):
     """What is kept on the box until the server has it."""
 
     pictures_limit_mb: int = Field(
-        default=8_000,
+        default=16_000,
         ge=10,
         le=4_000_000,
         description="Space for pictures, in units of 1,000,000 bytes. Beyond it the oldest "
@@ -189,6 +189,13 @@ class OutboxConfig(Section):
         ge=100,
         le=100_000_000,
         description="Most passages kept; beyond it the oldest are given up, and counted.",
+    )
+    min_free_mb: int = Field(
+        default=500,
+        ge=0,
+        le=1_000_000,
+        description="Room on the disk that is left to others, in units of 1,000,000 bytes. While "
+        "less is free, each new picture takes the place of the oldest ones.",
     )
 
 

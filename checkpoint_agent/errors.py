@@ -7,7 +7,8 @@
     ├── SourceError        a camera or recording cannot be used as configured: the installer acts
     │   └── CameraLost     a live camera does not answer: retried by itself, reported if it lasts
     ├── OutboxError        the outbox cannot be used: the maintainer checks the disk
-    │   └── OutboxFull     the disk is full even after giving up pictures: the maintainer frees space
+    │   ├── OutboxFull     the disk is full even after giving up pictures: the maintainer frees space
+    │   └── OutboxDamaged  the database is damaged: set aside by itself; the maintainer checks the disk
     └── ServerUnavailable  the server did not take what was sent: retried by itself
         └── AccessRefused  the server refuses the token: the administrator issues a new one
 
@@ -38,6 +39,10 @@ class OutboxError(AgentError):
 
 class OutboxFull(OutboxError):  # noqa: N818 - reads as what happened
     """The disk holds no further passage, although pictures were given up."""
+
+
+class OutboxDamaged(OutboxError):  # noqa: N818 - reads as what happened
+    """The outbox's database is damaged; it is set aside and a new one is begun."""
 
 
 class ServerUnavailable(AgentError):  # noqa: N818 - reads as what happened

@@ -8,38 +8,54 @@ as a dead letter, where people see it) and *kept*, which is everything else.
 One process writes (the agent holds a lock on its data folder); within it any thread may call.
 """
 
+import itertools
+import logging
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ValidationError
-
-from checkpoint_agent.errors import OutboxFull
-from checkpoint_agent.outbox_file import Database
+from checkpoint_agent.errors import OutboxDamaged, OutboxFull
+from checkpoint_agent.outbox_eviction import (
+    count,
+    delete,
+    give_up_passages,
+    give_up_pictures,
+    inside_bytes,
+    pictures_bytes,
+)
+from checkpoint_agent.outbox_file import Database, damaged_files
+from checkpoint_agent.outbox_room import free_bytes, shortage_bytes
+from checkpoint_agent.outbox_salvage import salvage
+from checkpoint_agent.outbox_turns import next_batch
 from checkpoint_agent.outbox_values import Batch, DeadLetter, Entry, OutboxState
-from server.wire import MAX_BATCH_BYTES, Delivery, Passage
+from server.wire import Passage
 
-_PASSAGE_ROOM_BYTES = 20_000_000
+log = logging.getLogger(__name__)
+
+_PICTURES_ROOM_BYTES = 20_000_000
 """Pictures given up at once when the disk is full."""
+_PASSAGES_ROOM = 100
+"""Passages given up at once when no picture is left to give up."""
+_PASSAGE_BYTES = 8192
+"""Room for a passage without its pictures, indexes included."""
+_SALVAGED_AT_ONCE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Counter = Literal[
-    "stored", "accepted", "duplicate", "rejected", "pictures_given_up", "passages_given_up"
-]
 
 
 class Outbox:
     """Passages on their way to the server."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the limits, by name
         self,
         path: Path,
         *,
         pictures_limit_bytes: int,
         passages_limit: int,
-        now: datetime,
+        now: Callable[[], datetime],
+        min_free_bytes: int = 0,
         may_set_aside: bool = True,
     ) -> None:
         """Open the outbox, creating it, or setting a damaged one aside and starting anew.
@@ -48,20 +64,38 @@ class Outbox:
             path: The database file; its folder must exist.
             pictures_limit_bytes: Beyond it the oldest pictures are given up.
             passages_limit: Beyond it the oldest passages are given up.
-            now: Names a damaged file that is set aside.
+            now: Tells the time, which names a damaged file that is set aside.
+            min_free_bytes: While the disk has less room left, pictures do not grow.
             may_set_aside: Whether a damaged file may be; not while another process uses it.
 
         Raises:
-            OutboxError: naming the file, if it can neither be used nor replaced.
+            OutboxError: if it can neither be used nor replaced; the message names the file.
         """
+        self._path = path
         self._database = Database(path, now, may_set_aside=may_set_aside)
+        self._salvaged: Path | None = None
+        self._salvaging = threading.Lock()
+        self.set_limits(pictures_limit_bytes, passages_limit, min_free_bytes)
+        self._take_over()
+        if may_set_aside:
+            self._database.reserve.keep(min_free_bytes)
+
+    def set_limits(
+        self, pictures_limit_bytes: int, passages_limit: int, min_free_bytes: int
+    ) -> None:
+        """Change the limits; they hold from the next passage on."""
         self._pictures_limit_bytes = pictures_limit_bytes
         self._passages_limit = passages_limit
+        self._min_free_bytes = min_free_bytes
 
     @property
     def set_aside(self) -> Path | None:
-        """Where a damaged database was moved when this one was opened, if it was."""
+        """Where a damaged database was moved by this process, if one was."""
         return self._database.set_aside
+
+    def damaged_files(self) -> list[Path]:
+        """All damaged databases that lie beside this one, oldest first."""
+        return damaged_files(self._path)
 
     def close(self) -> None:
         """Close the database; nothing is lost without it."""
@@ -72,7 +106,8 @@ class Outbox:
     def put(self, entries: Sequence[Entry], positions: Mapping[str, str] | None = None) -> int:
         """Keep passages, their pictures and the positions of recordings, all or nothing.
 
-        A passage that is already here is not stored twice.
+        A passage that is already here is not stored twice. On a full disk the oldest pictures
+        are given up, then the pictures of ``entries``, then the oldest passages.
 
         Args:
             entries: What was seen.
@@ -82,19 +117,43 @@ class Outbox:
             How many passages were new.
 
         Raises:
-            OutboxFull: if the disk holds no more even after pictures were given up.
+            OutboxFull: if the disk holds no more whatever is given up.
             OutboxError: if the database fails; the message names it.
         """
+        positions = positions or {}
         try:
-            return self._put(entries, positions or {})
+            new = self._put(entries, positions)
+        except OutboxDamaged:
+            self._take_over()
+            return self._put(entries, positions)
         except OutboxFull:
-            with self._database.transaction() as db:
-                self._give_up_pictures(db, self._pictures_bytes(db) - _PASSAGE_ROOM_BYTES)
-            return self._put(entries, positions or {})
+            return self._put_on_full_disk(entries, positions)
+        if new:
+            self._database.reserve.keep(self._min_free_bytes)
+        return new
+
+    def _put_on_full_disk(self, entries: Sequence[Entry], positions: Mapping[str, str]) -> int:
+        self._database.reserve.release()
+        bare = [replace(entry, pictures=()) for entry in entries]
+        for stored, passages_room in ((entries, 0), (bare, 0), (bare, _PASSAGES_ROOM)):
+            try:
+                with self._database.transaction() as db:
+                    give_up_pictures(db, _PICTURES_ROOM_BYTES)
+                    give_up_passages(db, passages_room)
+                new = self._put(stored, positions)
+                if stored is bare:
+                    with self._database.transaction() as db:
+                        count(db, "pictures_given_up", sum(len(e.pictures) for e in entries))
+            except OutboxFull:
+                continue
+            return new
+        raise OutboxFull(f"{self._path}: the disk is full")
 
     def _put(self, entries: Sequence[Entry], positions: Mapping[str, str]) -> int:
         new = 0
         with self._database.transaction() as db:
+            if entries:
+                self._make_room(db, entries)
             for entry in entries:
                 new += self._insert(db, entry)
             for camera_id, place in positions.items():
@@ -104,20 +163,40 @@ class Outbox:
                     (camera_id, place),
                 )
             if new:
-                _count(db, "stored", new)
-                self._give_up_pictures(db, self._pictures_limit_bytes)
-                self._give_up_passages(db)
+                count(db, "stored", new)
+                give_up_pictures(db, pictures_bytes(db) - self._pictures_limit_bytes)
+                (total,) = db.execute("SELECT count(*) FROM passage").fetchone()
+                give_up_passages(db, total - self._passages_limit)
         return new
+
+    def _make_room(self, db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        """Give up what is beyond the limits once the entries are there, before they are."""
+        pictures = sum(len(picture.content) for entry in entries for picture in entry.pictures)
+        give_up_pictures(
+            db,
+            max(
+                pictures_bytes(db) + pictures - self._pictures_limit_bytes,
+                shortage_bytes(
+                    pictures + _PASSAGE_BYTES * len(entries),
+                    inside_bytes=inside_bytes(db),
+                    free=free_bytes(self._path.parent),
+                    kept=self._min_free_bytes,
+                ),
+            ),
+        )
 
     def _insert(self, db: sqlite3.Connection, entry: Entry) -> int:
         passage = entry.passage
         passage_id = str(passage.passage_id)
-        row = (passage_id, _microseconds(passage.captured_at), _body(passage))
+        at_us = _microseconds(passage.captured_at)
         inserted = db.execute(
-            "INSERT OR IGNORE INTO passage (passage_id, captured_us, body) VALUES (?, ?, ?)", row
+            "INSERT OR IGNORE INTO passage (passage_id, captured_us, body, priority)"
+            " VALUES (?, ?, ?, ?)",
+            (passage_id, at_us, _body(passage), int(entry.watched)),
         ).rowcount
         if not inserted:
             return 0
+        count(db, "local_hits", int(entry.watched))
         for picture in entry.pictures:
             name, content = picture.sha256, picture.content
             is_new = db.execute(
@@ -129,44 +208,35 @@ class Outbox:
             db.execute("INSERT OR IGNORE INTO shows VALUES (?, ?)", (passage_id, name))
         return 1
 
-    def _give_up_pictures(self, db: sqlite3.Connection, limit_bytes: int) -> None:
-        """Oldest pictures first, until the rest fits; their passages stay."""
-        excess = self._pictures_bytes(db) - limit_bytes
-        if excess <= 0:
+    def _take_over(self) -> None:
+        """If a damaged database was set aside, move into the new one what can be read of it."""
+        damaged = self._database.set_aside
+        if damaged == self._salvaged or not self._salvaging.acquire(blocking=False):
             return
-        doomed = []
-        for sequence, size_bytes in db.execute(
-            "SELECT sequence, size_bytes FROM picture ORDER BY sequence"
-        ):
-            if excess <= 0:
-                break
-            doomed.append((sequence,))
-            excess -= size_bytes
-        db.executemany("DELETE FROM picture WHERE sequence = ?", doomed)
-        _count(db, "pictures_given_up", len(doomed))
-
-    def _give_up_passages(self, db: sqlite3.Connection) -> None:
-        """Oldest passages first, dead letters before live ones, until the rest fits."""
-        (total,) = db.execute("SELECT count(*) FROM passage").fetchone()
-        excess = total - self._passages_limit
-        if excess > 0:
-            doomed = db.execute(
-                "SELECT passage_id FROM passage ORDER BY state, captured_us LIMIT ?", (excess,)
-            ).fetchall()
-            _delete(db, [passage_id for (passage_id,) in doomed])
-            _count(db, "passages_given_up", excess)
-
-    @staticmethod
-    def _pictures_bytes(db: sqlite3.Connection) -> int:
-        (total,) = db.execute("SELECT coalesce(sum(size_bytes), 0) FROM picture").fetchone()
-        return int(total)
+        try:
+            self._salvaged = damaged
+            if damaged is None:
+                return
+            taken = 0
+            entries = salvage(damaged)
+            while some := list(itertools.islice(entries, _SALVAGED_AT_ONCE)):
+                taken += self._put(some, {})
+            with self._database.transaction() as db:
+                count(db, "databases_set_aside", 1)
+                count(db, "salvaged", taken)
+            log.error(
+                "the outbox was damaged and set aside; what could be read was taken over",
+                extra={"file": str(damaged), "passages": taken},
+            )
+        finally:
+            self._salvaging.release()
 
     # ------------------------------------------------------------------ sending
 
     def next_batch(
         self, limit: int, *, live_since: datetime, deferred: Collection[str] = ()
     ) -> Batch | None:
-        """What to send next: live passages before the backlog, each oldest first.
+        """What to send next: watched vehicles first, live before backlog, each oldest first.
 
         The rows stay where they are until :meth:`settle`; whoever sends is the only sender.
 
@@ -175,68 +245,13 @@ class Outbox:
             live_since: Passages captured from then on are live.
             deferred: Ids of passages to leave for later.
         """
+        self._take_over()
         while True:
-            unreadable: dict[str, str] = {}
             with self._database.reading() as db:
-                batch = None
-                for delivery in ("live", "backlog"):
-                    rows = self._queued(db, delivery, live_since, limit, deferred)
-                    if rows:
-                        batch = self._batch(db, delivery, rows, unreadable)
-                        break
+                batch, unreadable = next_batch(db, limit, _microseconds(live_since), deferred)
             if not unreadable:
                 return batch
             self.settle(rejected=unreadable)
-
-    @staticmethod
-    def _queued(
-        db: sqlite3.Connection,
-        delivery: Delivery,
-        live_since: datetime,
-        limit: int,
-        deferred: Collection[str],
-    ) -> list[tuple[str, str]]:
-        side = ">=" if delivery == "live" else "<"
-        marks = ",".join("?" * len(deferred))
-        return db.execute(
-            "SELECT passage_id, body FROM passage WHERE state = 'queued'"  # noqa: S608
-            f" AND captured_us {side} ? AND passage_id NOT IN ({marks})"
-            " ORDER BY captured_us, sequence LIMIT ?",
-            (_microseconds(live_since), *deferred, limit),
-        ).fetchall()
-
-    @staticmethod
-    def _batch(
-        db: sqlite3.Connection,
-        delivery: Delivery,
-        rows: Sequence[tuple[str, str]],
-        unreadable: dict[str, str],
-    ) -> Batch:
-        """The rows as a batch, as far as they fit; what this version cannot read apart."""
-        passages: list[Passage] = []
-        unsent: dict[str, None] = {}
-        size_bytes = 0
-        for passage_id, body in rows:
-            try:
-                passage = Passage.model_validate_json(body)
-            except ValidationError as error:
-                unreadable[passage_id] = f"unreadable by this agent: {error.error_count()} faults"
-                continue
-            size_bytes += len(body.encode())
-            if passages and size_bytes > MAX_BATCH_BYTES // 2:
-                break
-            evidence = []
-            for item in passage.evidence:
-                kept = db.execute(
-                    "SELECT sent FROM picture WHERE sha256 = ?", (item.sha256,)
-                ).fetchone()
-                if kept is None:
-                    continue  # given up for space: the passage goes without it
-                evidence.append(item)
-                if not kept[0]:
-                    unsent[item.sha256] = None
-            passages.append(passage.model_copy(update={"evidence": tuple(evidence)}))
-        return Batch(delivery, tuple(passages), tuple(unsent))
 
     def picture(self, sha256: str) -> bytes | None:
         """The content of a picture; ``None`` if it was given up meanwhile."""
@@ -253,7 +268,7 @@ class Outbox:
         """Give a picture up that the server will never take; its passages go without it."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM picture WHERE sha256 = ?", (sha256,))
-            _count(db, "pictures_given_up", 1)
+            count(db, "pictures_given_up", 1)
 
     def settle(
         self,
@@ -271,9 +286,22 @@ class Outbox:
             rejected: Id → reason: set aside for people to see.
             kept: Ids without an answer: sent again, pictures included.
         """
-        rejected = rejected or {}
+        try:
+            self._settle(accepted, duplicate, rejected or {}, kept)
+        except OutboxFull:
+            if not self._database.reserve.release():
+                raise
+            self._settle(accepted, duplicate, rejected or {}, kept)
+
+    def _settle(
+        self,
+        accepted: Collection[str],
+        duplicate: Collection[str],
+        rejected: Mapping[str, str],
+        kept: Collection[str],
+    ) -> None:
         with self._database.transaction() as db:
-            _delete(db, [*accepted, *duplicate])
+            delete(db, [*accepted, *duplicate])
             db.executemany(
                 "UPDATE passage SET state = 'dead', reason = ? WHERE passage_id = ?",
                 [(reason, passage_id) for passage_id, reason in rejected.items()],
@@ -283,14 +311,15 @@ class Outbox:
                 " (SELECT sha256 FROM shows WHERE passage_id = ?)",
                 [(passage_id,) for passage_id in kept],
             )
-            _count(db, "accepted", len(accepted))
-            _count(db, "duplicate", len(duplicate))
-            _count(db, "rejected", len(rejected))
+            count(db, "accepted", len(accepted))
+            count(db, "duplicate", len(duplicate))
+            count(db, "rejected", len(rejected))
 
     # ------------------------------------------------------------------ looking
 
     def position(self, camera_id: str) -> str | None:
         """From where a recording is to be read again, as :meth:`put` got it."""
+        self._take_over()
         with self._database.reading() as db:
             row = db.execute(
                 "SELECT place FROM position WHERE camera_id = ?", (camera_id,)
@@ -299,16 +328,21 @@ class Outbox:
 
     def state(self) -> OutboxState:
         """How full the outbox is."""
+        self._take_over()
         with self._database.reading() as db:
             by_state = dict(db.execute("SELECT state, count(*) FROM passage GROUP BY state"))
             (pictures,) = db.execute("SELECT count(*) FROM picture").fetchone()
-            size_bytes = self._pictures_bytes(db)
+            (oldest_us,) = db.execute(
+                "SELECT min(captured_us) FROM passage WHERE state = 'queued'"
+            ).fetchone()
+            size_bytes = pictures_bytes(db)
             counters = dict(db.execute("SELECT name, value FROM counter ORDER BY name"))
         return OutboxState(
             queued=by_state.get("queued", 0),
             dead=by_state.get("dead", 0),
             pictures=pictures,
             pictures_bytes=size_bytes,
+            oldest_at=None if oldest_us is None else _EPOCH + timedelta(microseconds=oldest_us),
             counters=counters,
         )
 
@@ -343,29 +377,6 @@ class Outbox:
         return [
             (state, body, pictures.split(",") if pictures else []) for state, body, pictures in rows
         ]
-
-
-def _delete(db: sqlite3.Connection, passage_ids: Sequence[str]) -> None:
-    """Delete passages and the pictures that nobody shows any more."""
-    for passage_id in passage_ids:
-        pictures = db.execute(
-            "SELECT sha256 FROM shows WHERE passage_id = ?", (passage_id,)
-        ).fetchall()
-        db.execute("DELETE FROM passage WHERE passage_id = ?", (passage_id,))
-        db.executemany(
-            "DELETE FROM picture WHERE sha256 = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM shows WHERE sha256 = ?1)",
-            pictures,
-        )
-
-
-def _count(db: sqlite3.Connection, name: Counter, by: int) -> None:
-    if by:
-        db.execute(
-            "INSERT INTO counter VALUES (?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            (name, by),
-        )
 
 
 def _microseconds(at: datetime) -> int:

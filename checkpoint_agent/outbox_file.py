@@ -2,15 +2,16 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from checkpoint_agent.errors import OutboxError, OutboxFull
+from checkpoint_agent.errors import OutboxDamaged, OutboxError, OutboxFull
+from checkpoint_agent.outbox_room import Reserve, free_bytes
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE passage (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -18,9 +19,10 @@ CREATE TABLE passage (
     captured_us INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'dead')),
     reason TEXT,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    priority INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX passage_by_age ON passage (state, captured_us);
+CREATE INDEX passage_by_turn ON passage (state, priority, captured_us);
 CREATE TABLE picture (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     sha256 TEXT NOT NULL UNIQUE,
@@ -42,6 +44,19 @@ CREATE INDEX shown_in ON shows (sha256);
 CREATE TABLE position (camera_id TEXT PRIMARY KEY, place TEXT NOT NULL);
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
+_UPGRADE = {
+    1: """
+ALTER TABLE passage ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+DROP INDEX passage_by_age;
+CREATE INDEX passage_by_turn ON passage (state, priority, captured_us);
+""",
+}
+"""From each older version to the next: boxes are updated with passages waiting."""
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+"""How SQLite says that a disk is full: plainly, or as a file that cannot grow."""
+_NO_ROOM_BYTES = 1_000_000
+_DAMAGED_KEPT = 2
+"""So many damaged databases are kept for people to look at; they may be large."""
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CHECKED_WHOLE_BYTES = 256_000_000
 """A larger database is not read through at start: it would delay the start by minutes."""
@@ -50,34 +65,44 @@ _CHECKED_WHOLE_BYTES = 256_000_000
 class Database:
     """One SQLite file, used by any thread of one process, one at a time."""
 
-    def __init__(self, path: Path, now: datetime, *, may_set_aside: bool = True) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], datetime], *, may_set_aside: bool = True
+    ) -> None:
         """Open the file, creating it, or setting a damaged one aside and starting anew.
 
         Args:
             path: The database file; its folder must exist.
-            now: Names a damaged file that is set aside.
-            may_set_aside: Whether a damaged file may be.
+            now: Tells the time, which names a damaged file that is set aside.
+            may_set_aside: Whether a damaged file may be; not by those who only look.
 
         Raises:
             OutboxError: naming the file, if it can neither be used nor replaced.
         """
         self._path = path
+        self._now = now
+        self._may_set_aside = may_set_aside
         self._lock = threading.Lock()
         self._suspect = path.with_name(path.name + ".suspect")
+        self.reserve = Reserve(path.with_name(path.name + ".reserve"))
         self.set_aside: Path | None = None
-        """Where a damaged database was moved when this one was opened, if it was."""
+        """Where a damaged database was moved last by this process, if one was."""
+        self._connection = self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
         try:
-            if self._suspect.exists() and may_set_aside:
-                self._move_aside(now)
+            if self._suspect.exists() and self._may_set_aside:
+                self._move_aside()
             try:
-                self._connection = _open(path)
+                return _open(self._path)
             except sqlite3.DatabaseError as error:
-                if not may_set_aside or error.sqlite_errorcode & 0xFF not in _CORRUPT:
+                code = error.sqlite_errorcode & 0xFF
+                if code in _CORRUPT and self._may_set_aside:
+                    self._move_aside()
+                elif not (code in _FULL and self.reserve.release()):
                     raise
-                self._move_aside(now)
-                self._connection = _open(path)
+                return _open(self._path)
         except (sqlite3.Error, OSError) as error:
-            raise OutboxError(f"{path}: cannot be opened: {error}") from error
+            raise OutboxError(f"{self._path}: cannot be opened: {error}") from error
 
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
@@ -92,6 +117,7 @@ class Database:
             OutboxError: if the file fails.
         """
         with self._lock:
+            self._renew_if_damaged()
             try:
                 yield self._connection
             except sqlite3.Error as error:
@@ -103,9 +129,11 @@ class Database:
 
         Raises:
             OutboxFull: if the disk is full; nothing was changed.
+            OutboxDamaged: if the file is damaged; the next use finds a new one in its place.
             OutboxError: if the file fails; nothing was changed.
         """
         with self._lock:
+            self._renew_if_damaged()
             db = self._connection
             try:
                 db.execute("BEGIN IMMEDIATE")
@@ -115,20 +143,47 @@ class Database:
                 self._fail(error)
             finally:
                 if db.in_transaction:
-                    db.execute("ROLLBACK")
+                    with suppress(sqlite3.Error):
+                        db.execute("ROLLBACK")
+
+    def free_page_bytes(self) -> int:
+        """Room inside the file: pages that hold nothing any more."""
+        with self.reading() as db:
+            (pages,) = db.execute("PRAGMA freelist_count").fetchone()
+            (size_bytes,) = db.execute("PRAGMA page_size").fetchone()
+        return int(pages * size_bytes)
 
     def _fail(self, error: sqlite3.Error) -> NoReturn:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        no_room = code in _FULL and (free_bytes(self._path.parent) or 0) < _NO_ROOM_BYTES
+        if code == sqlite3.SQLITE_FULL or no_room:
             raise OutboxFull(f"{self._path}: the disk is full") from error
         if code in _CORRUPT:
-            self._suspect.touch()
-            raise OutboxError(f"{self._path}: damaged; set aside at the next start") from error
+            with suppress(OSError):  # a full disk: then this process alone remembers
+                self._suspect.touch()
+            self._damaged = True
+            raise OutboxDamaged(f"{self._path}: damaged; it is set aside") from error
         raise OutboxError(f"{self._path}: {error}") from error
 
-    def _move_aside(self, now: datetime) -> None:
+    _damaged = False
+
+    def _renew_if_damaged(self) -> None:
+        """Put a new database in the place of one that turned out to be damaged."""
+        if self._damaged and self._may_set_aside:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            with suppress(OSError):
+                self._suspect.touch()
+            self._connection = self._opened()
+            self._damaged = False
+
+    def _move_aside(self) -> None:
         """Rename the database and its companions, so that a new one can be made."""
-        stamp = now.strftime("%Y%m%dT%H%M%S")
+        older = damaged_files(self._path)[: 1 - _DAMAGED_KEPT]
+        for gone in older:
+            for suffix in ("-wal", "-shm", ""):
+                gone.with_name(gone.name + suffix).unlink(missing_ok=True)
+        stamp = self._now().strftime("%Y%m%dT%H%M%S%f")
         target = self._path.with_name(f"{self._path.stem}.damaged-{stamp}{self._path.suffix}")
         for suffix in ("-wal", "-shm", ""):
             part = self._path.with_name(self._path.name + suffix)
@@ -136,6 +191,11 @@ class Database:
                 part.rename(target.with_name(target.name + suffix))
         self._suspect.unlink(missing_ok=True)
         self.set_aside = target
+
+
+def damaged_files(path: Path) -> list[Path]:
+    """The damaged databases that were set aside in the place of this one, oldest first."""
+    return sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -149,6 +209,10 @@ def _open(path: Path) -> sqlite3.Connection:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT;")
+        while version in _UPGRADE:
+            step = _UPGRADE[version]
+            version += 1
+            db.executescript(f"BEGIN IMMEDIATE;{step}PRAGMA user_version = {version};COMMIT;")
     except BaseException:
         db.close()
         raise
@@ -164,5 +228,5 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise damage
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version not in {0, _SCHEMA_VERSION}:
+    if version not in {0, _SCHEMA_VERSION, *_UPGRADE}:
         raise sqlite3.OperationalError(f"made by another version of the agent ({version})")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from server.wire import Delivery, Passage
 
@@ -22,6 +23,8 @@ class Entry:
 
     passage: Passage
     pictures: tuple[Picture, ...]
+    watched: bool = False
+    """Recognised by the box itself as looked for: it goes out first and is given up last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +55,6 @@ class OutboxState:
     dead: int
     pictures: int
     pictures_bytes: int
+    oldest_at: datetime | None
+    """Capture time of the oldest passage that waits."""
     counters: Mapping[str, int]

@@ -21,12 +21,19 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     box.close()
 
 
-def open_outbox(path: Path, *, pictures_limit_bytes: int = 10**9, passages_limit: int = 10**6):
+def open_outbox(
+    path: Path,
+    *,
+    pictures_limit_bytes: int = 10**9,
+    passages_limit: int = 10**6,
+    min_free_bytes: int = 0,
+):
     return Outbox(
         path,
         pictures_limit_bytes=pictures_limit_bytes,
         passages_limit=passages_limit,
-        now=NOON,
+        min_free_bytes=min_free_bytes,
+        now=lambda: NOON,
     )
 
 

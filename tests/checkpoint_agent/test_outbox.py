@@ -6,12 +6,15 @@ import os
 import signal
 import sqlite3
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from checkpoint_agent.config import OutboxConfig
 from checkpoint_agent.errors import OutboxError, OutboxFull
+from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.outbox_values import Entry, Picture
 from tests.checkpoint_agent.conftest import open_outbox
 from tests.checkpoint_agent.fakes import NOON, make_passage
@@ -160,10 +163,125 @@ def test_a_damaged_database_is_set_aside_and_started_anew(tmp_path, damage):
     box = open_outbox(path)
     assert box.set_aside is not None
     assert box.set_aside.exists()
-    assert box.state().queued == 0
-    assert box.put([entry(1)]) == 1
+    salvaged = box.state().counters.get("salvaged", 0)
+    assert box.state().counters["databases_set_aside"] == 1
+    assert box.state().queued == salvaged
+    assert salvaged == 0 if damage == "garbage" else salvaged > 0
+    assert box.put([entry(99)]) == 1
     box.close()
-    assert open_and_count(path) == 1
+    assert open_and_count(path) == salvaged + 1
+
+
+def test_what_can_be_read_of_a_damaged_database_is_taken_over_whole(tmp_path):
+    """Every picture that is taken over has its name; every passage still goes out once."""
+    path = tmp_path / "outbox.sqlite3"
+    box = open_outbox(path)
+    entries = [entry(n, picture(os.urandom(20_000))) for n in range(40)]
+    box.put(entries)
+    box.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3 * 4096] = os.urandom(3 * 4096)
+    path.write_bytes(content)
+    path.with_name("outbox.sqlite3.suspect").touch()
+    box = open_outbox(path)
+    state = box.state()
+    assert state.counters["salvaged"] == state.queued >= 30
+    assert state.pictures >= state.queued - 4
+    batch = box.next_batch(100, live_since=NOON)
+    assert {p.passage_id for p in batch.passages} <= {e.passage.passage_id for e in entries}
+    for passage in batch.passages:
+        for item in passage.evidence:
+            assert hashlib.sha256(box.picture(item.sha256)).hexdigest() == item.sha256
+    box.close()
+
+
+def test_damage_that_shows_while_at_work_ends_nothing(tmp_path):
+    """The very passage that met the damage is stored; what was there before is taken over."""
+    path = tmp_path / "outbox.sqlite3"
+    box = open_outbox(path)
+    box.put([entry(n, picture(bytes([n]) * 5000)) for n in range(20)])
+    with box._database.reading() as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'shown_in'"
+        ).fetchone()
+        db.execute("PRAGMA shrink_memory")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    with box._database.reading() as db:  # another page cache, as after a while
+        db.execute("PRAGMA cache_size = 0")
+        db.execute("PRAGMA cache_size = 100")
+    assert box.put([entry(77, picture(b"new"))]) == 1
+    assert box.set_aside is not None
+    assert box.state().queued == 21
+    assert box.damaged_files() == [box.set_aside]
+    box.close()
+
+
+def test_no_more_than_two_damaged_databases_are_kept(tmp_path):
+    path = tmp_path / "outbox.sqlite3"
+    moments = (NOON + timedelta(seconds=n) for n in itertools.count())
+    for _ in range(4):
+        path.write_bytes(b"this is no database" * 400)
+        Outbox(
+            path, pictures_limit_bytes=10**9, passages_limit=10**6, now=lambda: next(moments)
+        ).close()
+    box = open_outbox(path)
+    assert len(box.damaged_files()) == 2
+    box.close()
+
+
+def test_passages_of_an_older_version_are_still_sent(tmp_path):
+    """A box is updated with passages waiting."""
+    path = tmp_path / "outbox.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.executescript(OLD_SCHEMA)
+        db.execute(
+            "INSERT INTO passage (passage_id, captured_us, body) VALUES (?, 1, ?)",
+            (str(make_passage(1).passage_id), make_passage(1).model_dump_json(by_alias=True)),
+        )
+    db.close()
+    box = open_outbox(path)
+    assert box.set_aside is None
+    assert ids_of(box.next_batch(9, live_since=NOON)) == [str(make_passage(1).passage_id)]
+    assert box.put([entry(2)]) == 1
+    box.close()
+    assert open_and_count(path) == 2
+
+
+OLD_SCHEMA = """
+CREATE TABLE passage (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    passage_id TEXT NOT NULL UNIQUE,
+    captured_us INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'dead')),
+    reason TEXT,
+    body TEXT NOT NULL
+);
+CREATE INDEX passage_by_age ON passage (state, captured_us);
+CREATE TABLE picture (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    sha256 TEXT NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX picture_by_size ON picture (size_bytes);
+CREATE TABLE content (
+    sha256 TEXT PRIMARY KEY REFERENCES picture (sha256) ON DELETE CASCADE,
+    bytes BLOB NOT NULL
+);
+CREATE TABLE shows (
+    passage_id TEXT NOT NULL REFERENCES passage (passage_id) ON DELETE CASCADE,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (passage_id, sha256)
+) WITHOUT ROWID;
+CREATE INDEX shown_in ON shows (sha256);
+CREATE TABLE position (camera_id TEXT PRIMARY KEY, place TEXT NOT NULL);
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+PRAGMA user_version = 1;
+"""
 
 
 def open_and_count(path: Path) -> int:
@@ -195,13 +313,118 @@ def test_on_a_full_disk_pictures_make_room_for_passages(outbox):
     assert state.pictures + state.counters["pictures_given_up"] == 70
 
 
-def test_on_a_disk_that_is_full_for_good_it_is_said_and_nothing_is_half_written(outbox):
+def test_a_passage_is_worth_more_than_its_pictures(outbox):
     outbox.put([entry(1)])
-    fill_disk(outbox, 2)
+    fill_disk(outbox, 4)
+    assert outbox.put([entry(2, picture(b"x" * 500_000))], {"gate-1": "place"}) == 1
+    state = outbox.state()
+    assert (state.queued, state.pictures) == (2, 0)
+    assert state.counters["pictures_given_up"] == 1
+    assert outbox.position("gate-1") == "place"
+
+
+def test_on_a_disk_full_of_passages_the_oldest_go_last_of_all_and_watched_ones_stay(outbox):
+    outbox.put([replace(entry(0), watched=True)])
+    outbox.put([entry(n, picture(bytes([n % 251]) * 3000)) for n in range(1, 300)])
+    fill_disk(outbox, 0)
+    for n in range(300, 1700, 20):
+        assert outbox.put([entry(k) for k in range(n, n + 20)]) == 20
+    state = outbox.state()
+    assert state.pictures == 0
+    assert state.counters["passages_given_up"] >= 100
+    assert state.queued + state.counters["passages_given_up"] == 1700
+    first = outbox.next_batch(1, live_since=NOON)
+    assert ids_of(first) == [str(make_passage(0).passage_id)]
+
+
+def test_on_a_disk_that_takes_nothing_it_is_said_and_nothing_is_half_written(outbox):
+    outbox.put([entry(1)])
+    fill_disk(outbox, 0)
+    crowd = [entry(n) for n in range(2, 200)]
     with pytest.raises(OutboxFull, match=r"outbox\.sqlite3: the disk is full"):
-        outbox.put([entry(2, picture(b"x" * 500_000))], {"gate-1": "place"})
-    assert outbox.state().queued == 1
+        outbox.put(crowd, {"gate-1": "place"})
+    assert outbox.state().queued in {0, 1}
     assert outbox.position("gate-1") is None
+
+
+def test_while_the_disk_is_short_each_new_picture_takes_the_place_of_old_ones(
+    tmp_path, monkeypatch
+):
+    """Others on the box get their room back before anything is truly full."""
+    box = open_outbox(tmp_path / "o.sqlite3", min_free_bytes=10**9)
+    monkeypatch.setattr("checkpoint_agent.outbox.free_bytes", lambda _: 2 * 10**9)
+    box.put([entry(n, picture(os.urandom(50_000))) for n in range(20)])
+    monkeypatch.setattr("checkpoint_agent.outbox.free_bytes", lambda _: 10**9 - 1)
+    full = box.state().pictures_bytes
+    with box._database.reading() as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = (tmp_path / "o.sqlite3").stat().st_size
+    for n in range(20, 50):
+        box.put([entry(n, picture(os.urandom(50_000)))])
+    state = box.state()
+    assert state.queued == 50
+    assert state.pictures_bytes <= full
+    assert state.pictures >= 15
+    assert state.pictures + state.counters["pictures_given_up"] == 50
+    box.close()
+    assert (tmp_path / "o.sqlite3").stat().st_size <= size + 300_000
+
+
+def test_a_watched_vehicle_goes_out_before_all_others_also_from_the_backlog(outbox):
+    outbox.put([entry(1), entry(2, at=NOON - HOUR)])
+    late = replace(entry(3, at=NOON - HOUR), watched=True)
+    live = replace(entry(4, at=NOON + HOUR), watched=True)
+    outbox.put([late, live])
+    order = []
+    while (batch := outbox.next_batch(9, live_since=NOON)) is not None:
+        order += [(batch.delivery, name) for name in ids_of(batch)]
+        outbox.settle(accepted=ids_of(batch))
+    expected = [
+        ("live", live),
+        ("backlog", late),
+        ("live", entry(1)),
+        ("backlog", entry(2, at=NOON - HOUR)),
+    ]
+    assert order == [(delivery, str(e.passage.passage_id)) for delivery, e in expected]
+    assert outbox.state().counters["local_hits"] == 2
+
+
+BUSY_LANE_A_DAY = 15_000
+"""Vehicles: an urban lane that is full in rush hours (1,200 an hour) and never empty."""
+
+
+def test_seven_days_of_a_busy_lane_fit_the_default_caps(tmp_path):
+    """The sum, at a thousandth of the size: 105,000 vehicles with 130 kB of pictures each.
+
+    One vehicle of each thousand is put with pictures of the size of one; the week fits without
+    anything given up, and what comes on the ninth day takes the place of the first.
+    """
+    defaults = OutboxConfig()
+    week = 7 * BUSY_LANE_A_DAY
+    assert week <= defaults.passages_limit
+    assert week * PICTURES_BYTES <= defaults.pictures_limit_mb * 1_000_000
+    box = open_outbox(
+        tmp_path / "o.sqlite3",
+        pictures_limit_bytes=defaults.pictures_limit_mb * 1_000,
+        passages_limit=defaults.passages_limit // 1000,
+    )
+    for n in range(week // 1000):
+        box.put([entry(n, picture(os.urandom(PICTURES_BYTES)), at=NOON + n * HOUR)])
+    state = box.state()
+    assert (state.queued, state.pictures) == (105, 105)
+    assert "pictures_given_up" not in state.counters
+    for n in range(105, 150):
+        box.put([entry(n, picture(os.urandom(PICTURES_BYTES)), at=NOON + n * HOUR)])
+    state = box.state()
+    assert state.queued == 150
+    assert state.counters["pictures_given_up"] == 150 - state.pictures > 0
+    evidence = [len(p.evidence) for p in box.next_batch(200, live_since=NOON).passages]
+    assert evidence == sorted(evidence), "the oldest pictures went first"
+    box.close()
+
+
+PICTURES_BYTES = 130_000
+"""Pictures of one passage, as the agent makes them of a 1080p frame; see docs/operations.md."""
 
 
 def test_an_outbox_that_cannot_be_created_says_which_file(tmp_path):

@@ -16,6 +16,8 @@ Models that fail raise :class:`anpr.AnprError`; the agent stops on them, because
 is not an empty road.
 """
 
+from typing import Literal
+
 
 class AgentError(Exception):
     """Base of everything that the agent raises on purpose."""
@@ -29,8 +31,19 @@ class SourceError(AgentError):
     """A camera or recording cannot be used as configured; credentials are masked."""
 
 
+CameraFault = Literal["address", "unreachable", "refused", "silent", "login", "path", "stream"]
+"""address: no such host; unreachable: no way there; refused: nothing listens at the port; silent:
+no answer in time, or frames stopped; login: user or password wrong; path: no such stream on the
+camera; stream: what comes cannot be decoded."""
+
+
 class CameraLost(SourceError):  # noqa: N818 - reads as what happened
     """A live camera cannot be opened or stopped answering; opening it again may help."""
+
+    def __init__(self, message: str, fault: CameraFault = "silent") -> None:
+        """Say what happened, without credentials, and of which sort it is."""
+        super().__init__(message)
+        self.fault: CameraFault = fault
 
 
 class OutboxError(AgentError):

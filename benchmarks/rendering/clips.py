@@ -31,7 +31,7 @@ _TRUTH_VERSION = 2
 _QUIET_S = 2.0
 """Nothing drives in a clip's first and last seconds."""
 _TAIL_S = 3.0
-_ENCODER = ("-c:v", "libx264", "-preset", "superfast", "-crf", "23", "-maxrate", "8M",
+_ENCODER = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-maxrate", "8M",
             "-bufsize", "8M", "-g", "50", "-pix_fmt", "yuv420p", "-threads", "1")  # fmt: skip
 
 Traffic = Callable[["Clip", Scene, np.random.Generator], tuple[VehiclePass, ...]]
@@ -156,39 +156,25 @@ def _one_queue(  # noqa: PLR0913, PLR0917 - what a queue is
         place += 1
 
 
-_EASY = _flowing(headway_s=3.0, least_s=1.1, speed_kmh=50)
+_FREE = _flowing(headway_s=2.0, least_s=0.9, speed_kmh=50)
+_HALF_UNPLATED = _flowing(headway_s=2.2, least_s=1.0, speed_kmh=50, unplated=0.5)
+_TWO_WAY = _flowing(
+    headway_s=2.2,
+    least_s=0.9,
+    speed_kmh=50,
+    directions=(Direction.RECEDING, Direction.APPROACHING),
+)
 CLIPS = {
     clip.name: clip
     for clip in (
-        Clip("day", 320, _EASY, seed=41),
-        Clip("night", 320, _EASY, Light.NIGHT, seed=42),
-        Clip("dense", 120, _flowing(headway_s=1.0, least_s=0.7, speed_kmh=42), seed=43),
-        Clip("queue", 150, _queue(standing_s=60, every_s=76), seed=44),
-        Clip(
-            "two-way",
-            120,
-            _flowing(
-                headway_s=2.5,
-                least_s=1.1,
-                speed_kmh=50,
-                directions=(Direction.RECEDING, Direction.APPROACHING),
-            ),
-            seed=45,
-        ),
-        Clip("rain-night", 90, _EASY, Light.NIGHT, rain=True, seed=46),
-        Clip(
-            "unplated",
-            120,
-            _flowing(headway_s=2.5, least_s=1.1, speed_kmh=50, unplated=0.5),
-            seed=47,
-        ),
-        Clip(
-            "unplated-night",
-            120,
-            _flowing(headway_s=2.5, least_s=1.1, speed_kmh=50, unplated=0.5),
-            Light.NIGHT,
-            seed=48,
-        ),
+        Clip("day", 100, _FREE, seed=41),
+        Clip("night", 100, _FREE, Light.NIGHT, seed=42),
+        Clip("queue", 76, _queue(standing_s=60, every_s=76), seed=53),
+        Clip("dense", 40, _flowing(headway_s=0.9, least_s=0.7, speed_kmh=42), seed=43),
+        Clip("two-way", 40, _TWO_WAY, seed=45),
+        Clip("rain-night", 40, _FREE, Light.NIGHT, rain=True, seed=46),
+        Clip("unplated", 60, _HALF_UNPLATED, seed=47),
+        Clip("unplated-night", 40, _HALF_UNPLATED, Light.NIGHT, seed=48),
     )
 }
 """The clips by name."""

@@ -186,22 +186,35 @@ class _Placed:
     shell: Shell
     x_m: float
     y_m: float
+    speed_m_s: float
     box: Box
     quad: NDArray[np.float64] | None
     """Corners of the plate; ``None`` without one."""
     sprite: Sprite | None = None
 
 
-def _place(scene: Scene, passing: VehiclePass, at: datetime) -> _Placed | None:
+_Moment = tuple[tuple[VehiclePass, float, float], ...]
+"""Each vehicle with how far ahead its near end is, and its speed in m/s."""
+
+
+def _moment(scene: Scene, at: datetime) -> _Moment:
+    there = []
+    for passing in scene.moving(at):
+        t_s = (at - passing.enters_at).total_seconds()
+        speed = speed_m_s(passing.speed_kmh / 3.6, passing.stop, t_s)
+        there.append((passing, scene.near_end_m(passing, at), speed))
+    return tuple(there)
+
+
+def _place(scene: Scene, passing: VehiclePass, y_m: float, speed: float) -> _Placed | None:
     shell = shell_of(passing.vehicle, passing.direction, scene.glyphs)
     x_m = scene.road.lane_x_m(passing.lane) + _wander_m(passing)
-    y_m = scene.near_end_m(passing, at)
     box = outline_box(scene.camera, shell, x_m, y_m)
     if box is None:
         return None
     corners = shell.plate_corners
     quad = scene.camera.project(placed(corners, x_m, y_m)) if corners else None
-    return _Placed(passing, shell, x_m, y_m, box, quad)
+    return _Placed(passing, shell, x_m, y_m, speed, box, quad)
 
 
 def _wander_m(passing: VehiclePass) -> float:
@@ -210,31 +223,38 @@ def _wander_m(passing: VehiclePass) -> float:
     return float(rng.uniform(-0.16, 0.16))
 
 
-def render_frame(scene: Scene, at: datetime) -> RenderedFrame:
-    """The picture that the camera takes at a time, with the plates that can be seen on it."""
+@lru_cache(maxsize=1)
+def _clear(scene: Scene, moment: _Moment) -> tuple[Picture, list[_Placed]]:
+    """The picture without rain and noise; kept, since in a standing queue it stays the same."""
     conditions = CONDITIONS[scene.light]
     frame = _empty_road(scene.road, scene.camera, scene.light, rain=scene.rain).copy()
-    there = [p for p in (_place(scene, v, at) for v in scene.moving(at)) if p is not None]
+    there = [p for p in (_place(scene, *one) for one in moment) if p is not None]
     there.sort(key=lambda p: -p.y_m)
     for one in there:
         _shadow(frame, scene.camera, one, conditions.shadow)
         if conditions.lamps:
             _light_ahead(frame, scene.camera, one, conditions.lamps)
     for one in there:
-        _draw(frame, scene, one, conditions, at)
+        _draw(frame, scene, one, conditions)
     if conditions.lamps:
         for one in there:
             _lamps(frame, scene.camera, one, conditions.lamps)
-    moment = round(at.timestamp() * 1000)
-    rng = np.random.default_rng([scene.seed, moment])
+    return frame, there
+
+
+def render_frame(scene: Scene, at: datetime) -> RenderedFrame:
+    """The picture that the camera takes at a time, with the plates that can be seen on it."""
+    clear, there = _clear(scene, _moment(scene, at))
+    frame = clear.copy()
+    rng = np.random.default_rng([scene.seed, round(at.timestamp() * 1000)])
     if scene.rain:
         weather.rain(frame, scene.seed, rng, 1.0 if scene.light is Light.DAY else 0.6)
-    weather.sensor_noise(frame, conditions.noise, rng)
+    weather.sensor_noise(frame, CONDITIONS[scene.light].noise, rng)
     boxes = tuple((one.passing.vehicle.vehicle_id, one.box) for one in there)
     return RenderedFrame(frame, at, _truth(scene, there), boxes)
 
 
-def _draw(frame: Picture, scene: Scene, one: _Placed, conditions: Conditions, at: datetime) -> None:
+def _draw(frame: Picture, scene: Scene, one: _Placed, conditions: Conditions) -> None:
     sprite = draw_shell(scene.camera, one.shell, one.x_m, one.y_m, one.box)
     sprite.color = weather.graded(sprite.color, conditions.vehicle)
     drawn = one.shell.plate
@@ -243,7 +263,7 @@ def _draw(frame: Picture, scene: Scene, one: _Placed, conditions: Conditions, at
         draw_plate_on(sprite, weather.graded(drawn.image, (gain, gain, gain)), one.quad)
     if scene.rain:
         _mirror(frame, sprite, scene.camera, one)
-    dx, dy = _motion_px(scene, one, conditions.exposure_s, at)
+    dx, dy = _motion_px(scene, one, conditions.exposure_s)
     sprite.smear(dx, dy)
     sprite.over(frame)
     one.sprite = sprite
@@ -254,10 +274,8 @@ def _faces_camera(one: _Placed) -> bool:
     return one.y_m > _PLATE_FACE_LOST + 1.0
 
 
-def _motion_px(scene: Scene, one: _Placed, exposure_s: float, at: datetime) -> tuple[float, float]:
-    passing = one.passing
-    t_s = (at - passing.enters_at).total_seconds()
-    way = speed_m_s(passing.speed_kmh / 3.6, passing.stop, t_s) * exposure_s
+def _motion_px(scene: Scene, one: _Placed, exposure_s: float) -> tuple[float, float]:
+    way = one.speed_m_s * exposure_s
     place = (one.x_m, max(one.y_m, 2.0), _PLATE_HEIGHT_M)
     a, b = scene.camera.project([place, (place[0], place[1] + way, place[2])])
     return float(b[0] - a[0]), float(b[1] - a[1])

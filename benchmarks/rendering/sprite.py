@@ -17,6 +17,8 @@ NEAREST_M = 1.0
 """Nothing is drawn nearer to the camera's foot than this; it is below the picture anyway."""
 _PLATE_SUPER = 3
 _MARGIN_PX = 12
+_UPRIGHT_PX = 0.5
+"""Smear that goes aside by less is upright."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class Sprite:
         cv2.line(kernel, ends[0], ends[1], 255, 1, cv2.LINE_AA, 4)
         # Motion is nearly upright: without the empty columns the filter costs half.
         aside = int(np.abs(np.flatnonzero(kernel.any(axis=0)) - half).max())
+        aside = 0 if abs(dx) < _UPRIGHT_PX else aside
         kernel = kernel[:, half - aside : half + aside + 1]
         weights = kernel.astype(np.float32) / float(kernel.sum())
         self.color = cv2.filter2D(self.color, -1, weights, borderType=cv2.BORDER_REPLICATE)

@@ -6,6 +6,7 @@ wins, so that what is seen is the present.
 
 import queue
 import threading
+import time
 from pathlib import Path
 
 from checkpoint_agent.clock import Clock
@@ -17,6 +18,8 @@ from checkpoint_agent.recordings import Folder, Video, names_carry_times
 
 _WAITING_FRAMES = 2
 """Decoded frames of a recording that wait for the reader: one in hand, one on its way."""
+_FRESH_S = 0.1
+"""A waiting frame of a live camera is not replaced before it is so old."""
 
 
 def open_source(
@@ -63,8 +66,10 @@ class Feed:
     def __init__(self, camera_id: str, source: FrameSource, ready: threading.Event) -> None:
         """Prepare; ``ready`` is set whenever there is something to :meth:`take`."""
         self.source = source
-        self.dropped = 0
-        """Frames of a live camera that nobody had time for."""
+        self._dropped = 0
+        self._offered_s = 0.0
+        if isinstance(source, Live):
+            source.wanted = self._wants_more
         self._ready = ready
         self._stop = threading.Event()
         self._ended = threading.Event()
@@ -98,6 +103,11 @@ class Feed:
             return None
 
     @property
+    def dropped(self) -> int:
+        """Frames of a live camera that nobody had time for."""
+        return self._dropped + (self.source.skipped if isinstance(self.source, Live) else 0)
+
+    @property
     def ended(self) -> bool:
         """Whether there will never be another frame."""
         return self._ended.is_set() and self._queue.empty() and self._error is None
@@ -122,12 +132,17 @@ class Feed:
                 if not self.source.recorded:
                     self._forget_oldest()
             else:
+                self._offered_s = time.monotonic()
                 self._ready.set()
                 return
+
+    def _wants_more(self) -> bool:
+        """Whether a newer frame is worth unpacking: nothing waits, or what waits grows old."""
+        return self._queue.empty() or time.monotonic() - self._offered_s >= _FRESH_S
 
     def _forget_oldest(self) -> None:
         try:
             if isinstance(self._queue.get_nowait(), Frame):
-                self.dropped += 1
+                self._dropped += 1
         except queue.Empty:
             pass

@@ -1,45 +1,32 @@
 """Live sources: network cameras (RTSP, MJPEG, snapshots) and local ones.
 
-Frames come once and are stamped when they arrive. A camera that is lost is opened again for ever,
-with growing pauses; meanwhile :attr:`Live.fault` says what is wrong.
+Frames come once; each is dated by the stream's own time stamps where it has them. A camera that is
+lost is opened again for ever, with growing pauses; meanwhile :attr:`Live.fault` says what is wrong.
 """
 
 import logging
-import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from threading import Event
-from typing import Protocol
 
-import cv2
-import httpx
-import numpy as np
-
-from anpr.types import Image
 from checkpoint_agent.backoff import delay_s
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import CameraConfig
 from checkpoint_agent.errors import CameraLost
 from checkpoint_agent.frames import Frame, Idle
 from checkpoint_agent.log import masked
-from checkpoint_agent.recordings import decode
+from checkpoint_agent.stream_time import StreamTime
+from checkpoint_agent.streams import Arrival, open_stream
 
 log = logging.getLogger(__name__)
 
-_RETRY_FIRST_S, _RETRY_LIMIT_S = 1.0, 60.0
-_OPEN_LIMIT_S = 10.0
-_PICTURE_LIMIT_BYTES = 50_000_000
-
-
-class _Stream(Protocol):
-    """An opened camera."""
-
-    def next(self, stop: Event) -> Image | None:
-        """The next picture; ``None`` for a broken one. Raises :class:`CameraLost`."""
-
-    def close(self) -> None:
-        """Let go of the camera."""
+_RETRY_FIRST_S, _RETRY_LIMIT_S = 1.0, 30.0
+_LOGIN_PAUSE_S = 60.0
+"""Cameras lock an address out after a few wrong passwords."""
+_BROKEN_LIMIT = 25
+"""So many broken pictures in a row, and the camera is opened anew."""
 
 
 class Live:
@@ -51,29 +38,63 @@ class Live:
         """Prepare to open the camera of this configuration."""
         self._config = config
         self._clock = clock
+        self._number = 0
+        self.wanted: Callable[[], bool] = lambda: True
+        """Whether somebody would look at a further frame; others are not even unpacked."""
+        self.skipped = 0
+        """Frames that were not wanted."""
         self.broken = 0
+        self.reconnects = 0
+        """How often the camera came back."""
         self.fault: str | None = None
 
     def frames(self, stop: Event) -> Iterator[Frame | Idle]:
         """Frames until ``stop``; never ends by itself, never raises for a lost camera."""
-        number, failures = 0, 0
+        failures = 0
         while not stop.is_set():
             try:
-                with closing(open_stream(self._config, self._clock)) as stream:
-                    while not stop.is_set():
-                        image = stream.next(stop)
-                        at = self._clock.now()
-                        if image is None:
-                            self.broken += 1
-                            continue
-                        if self.fault:
-                            log.info("camera is back", extra={"camera": self._config.id})
-                        failures, self.fault = 0, None
-                        yield Frame(image=image, captured_at=at, number=number, name=str(number))
-                        number += 1
+                for frame in self._connection(stop):
+                    if self.fault:
+                        self.reconnects += failures > 0
+                        log.info("camera is back", extra={"camera": self._config.id})
+                    failures, self.fault = 0, None
+                    yield frame
             except CameraLost as error:
                 failures += 1
                 yield from self._pause(error, failures, stop)
+
+    def _connection(self, stop: Event) -> Iterator[Frame]:
+        """The frames of one connection.
+
+        Raises:
+            CameraLost: when it ends, or cannot be made.
+        """
+        dates = StreamTime()
+        with closing(open_stream(self._config, self._clock)) as stream:
+            before, broken = self.skipped, 0
+            while not stop.is_set():
+                arrival = stream.next(stop, self.wanted)
+                self.skipped = before + stream.skipped
+                if arrival is not None:
+                    broken = 0
+                    yield self._frame(arrival, dates)
+                    continue
+                self.broken += 1
+                broken += 1
+                if broken >= _BROKEN_LIMIT:
+                    shown = masked(self._config.source)
+                    raise CameraLost(f"{shown}: what comes cannot be decoded", "stream")
+
+    def _frame(self, arrival: Arrival, dates: StreamTime) -> Frame:
+        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        captured_s = dates.captured_s(arrival.stamp_s, now_s)
+        number, self._number = self._number, self._number + 1
+        return Frame(
+            image=arrival.image,
+            captured_at=now - timedelta(seconds=now_s - captured_s),
+            number=number,
+            name=str(number),
+        )
 
     def _pause(self, error: CameraLost, failures: int, stop: Event) -> Iterator[Idle]:
         """Wait before the next attempt; time passes for those who track vehicles."""
@@ -84,85 +105,9 @@ class Live:
         )
         chance = random.random()  # noqa: S311 - jitter, no secret
         pause_s = delay_s(failures, first_s=_RETRY_FIRST_S, limit_s=_RETRY_LIMIT_S, chance=chance)
+        if error.fault == "login":
+            pause_s = _LOGIN_PAUSE_S * (0.5 + 0.5 * chance)
         until_s = self._clock.monotonic_s() + pause_s
         while not stop.is_set() and self._clock.monotonic_s() < until_s:
             yield Idle()
             self._clock.wait(stop, min(0.5, until_s - self._clock.monotonic_s()))
-
-
-def open_stream(config: CameraConfig, clock: Clock) -> _Stream:
-    """Open a live camera.
-
-    Raises:
-        CameraLost: if it does not answer.
-    """
-    if config.source.startswith("http") and _gives_snapshots(config.source):
-        return _Snapshots(config, clock)
-    return _Capture(config)
-
-
-def _gives_snapshots(address: str) -> bool:
-    """Whether an http camera answers with one picture at a time."""
-    try:
-        with httpx.stream("GET", address, timeout=_OPEN_LIMIT_S, trust_env=False) as response:
-            media_type = str(response.headers.get("Content-Type", ""))
-            if response.status_code != 200:
-                raise CameraLost(f"{masked(address)}: answers {response.status_code}")
-            return media_type.startswith("image/")
-    except httpx.HTTPError as error:
-        raise CameraLost(f"{masked(address)}: {masked(str(error))}") from error
-
-
-class _Snapshots:
-    """One picture a request."""
-
-    def __init__(self, config: CameraConfig, clock: Clock) -> None:
-        self._config = config
-        self._clock = clock
-        self._client = httpx.Client(timeout=config.lost_after_s, trust_env=False)
-        self._next_s = clock.monotonic_s()
-
-    def next(self, stop: Event) -> Image | None:
-        self._clock.wait(stop, self._next_s - self._clock.monotonic_s())
-        self._next_s = self._clock.monotonic_s() + self._config.snapshot_interval_s
-        address = self._config.source
-        try:
-            response = self._client.get(address)
-        except httpx.HTTPError as error:
-            raise CameraLost(f"{masked(address)}: {masked(str(error))}") from error
-        if response.status_code != 200:
-            raise CameraLost(f"{masked(address)}: answers {response.status_code}")
-        return decode(response.content) if len(response.content) < _PICTURE_LIMIT_BYTES else None
-
-    def close(self) -> None:
-        self._client.close()
-
-
-class _Capture:
-    """Whatever OpenCV opens: RTSP over TCP, MJPEG, local cameras."""
-
-    def __init__(self, config: CameraConfig) -> None:
-        self._address = masked(config.source)
-        if config.source.isdigit():
-            self._capture = cv2.VideoCapture(int(config.source))
-        else:
-            os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
-            limits = [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                round(_OPEN_LIMIT_S * 1000),
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                round(config.lost_after_s * 1000),
-            ]
-            self._capture = cv2.VideoCapture(config.source, cv2.CAP_FFMPEG, limits)
-        if not self._capture.isOpened():
-            self._capture.release()
-            raise CameraLost(f"{self._address}: cannot be opened")
-
-    def next(self, stop: Event) -> Image | None:  # noqa: ARG002 - reading ends by its own limit
-        known, image = self._capture.read()
-        if not known or image is None:
-            raise CameraLost(f"{self._address}: stopped sending")
-        return np.asarray(image, np.uint8)
-
-    def close(self) -> None:
-        self._capture.release()

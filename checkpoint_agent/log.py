@@ -12,7 +12,10 @@ from typing import Any, Literal, TextIO
 LogFormat = Literal["text", "json"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_USER_INFO = re.compile(r"(?P<before>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s]*@")
+_USER_INFO = re.compile(
+    # The second form: a password with a slash that should have been written %2F.
+    r"(?P<before>[a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^/\s]*@|[^/\s:@]+:[^\s\"'<>]*@)"
+)
 _SECRET_PARAMETER = re.compile(
     r"(?P<before>[?&](?:user|username|usr|pass|password|passwd|pwd|token|auth|key|secret)=)[^&\s]*",
     re.IGNORECASE,

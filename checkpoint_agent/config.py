@@ -11,21 +11,22 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from checkpoint_agent.config_base import FilePath, Identifier, Section, beside_file
+from checkpoint_agent.config_upkeep import (
+    HealthConfig,
+    LogConfig,
+    OutboxConfig,
+    ServerConfig,
+    WatchlistConfig,
+)
 from checkpoint_agent.log import masked
-from server.wire import MAX_BATCH_PASSAGES
 
-Identifier = Annotated[
-    str,
-    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
-]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Corner = tuple[Share, Share]
 
@@ -40,66 +41,6 @@ def _sound_outline(corners: tuple[Corner, ...] | None) -> tuple[Corner, ...] | N
 
 
 Outline = Annotated[tuple[Corner, ...], Field(min_length=3), AfterValidator(_sound_outline)]
-
-BASE_DIR = "base_dir"
-"""Key of the validation context: the folder that relative paths start from."""
-
-
-class Section(BaseModel):
-    """Base of all tables: immutable, and a key that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _beside_file(path: Path, info: ValidationInfo) -> Path:
-    """A relative path is meant relative to the configuration file."""
-    base: Path = (info.context or {}).get(BASE_DIR, Path())
-    return path if path.is_absolute() else base / path
-
-
-FilePath = Annotated[Path, AfterValidator(_beside_file)]
-
-
-class ServerConfig(Section):
-    """Where passages are sent."""
-
-    url: str = Field(
-        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
-        description="Address of the server, such as https://kakou.example:8443",
-    )
-    token_file: FilePath = Field(
-        description="File that holds the agent's token and nothing else; read before every "
-        "connection, so that a new token needs no restart."
-    )
-    ca_file: FilePath | None = Field(
-        default=None, description="Certificate of the authority that signed the server's, PEM."
-    )
-    timeout_s: float = Field(default=20.0, ge=1, le=300, description="Longest wait for an answer.")
-    live_within_s: float = Field(
-        default=120.0,
-        ge=1,
-        le=86_400,
-        description="Passages younger than this go first and are marked live; older ones are "
-        "backlog: stored by the server, ringing no bell.",
-    )
-    batch_passages: int = Field(
-        default=20, ge=1, le=MAX_BATCH_PASSAGES, description="Most passages in one message."
-    )
-    retry_first_s: float = Field(
-        default=1.0, ge=0.05, le=60, description="Wait after a first failure; doubles from there."
-    )
-    retry_limit_s: float = Field(
-        default=60.0, ge=0.05, le=3600, description="Longest wait between two attempts."
-    )
-    heartbeat_s: float = Field(
-        default=30.0, ge=1, le=3600, description="Time between two heartbeats."
-    )
-
-    @model_validator(mode="after")
-    def _retry_order(self) -> Self:
-        if self.retry_first_s > self.retry_limit_s:
-            raise ValueError("retry_first_s must not exceed retry_limit_s")
-        return self
 
 
 class ReaderConfig(Section):
@@ -174,40 +115,6 @@ class PassageConfig(Section):
     )
 
 
-class OutboxConfig(Section):
-    """What is kept on the box until the server has it."""
-
-    pictures_limit_mb: int = Field(
-        default=16_000,
-        ge=10,
-        le=4_000_000,
-        description="Space for pictures, in units of 1,000,000 bytes. Beyond it the oldest "
-        "pictures are given up; their passages are still sent.",
-    )
-    passages_limit: int = Field(
-        default=500_000,
-        ge=100,
-        le=100_000_000,
-        description="Most passages kept; beyond it the oldest are given up, and counted.",
-    )
-    min_free_mb: int = Field(
-        default=500,
-        ge=0,
-        le=1_000_000,
-        description="Room on the disk that is left to others, in units of 1,000,000 bytes. While "
-        "less is free, each new picture takes the place of the oldest ones.",
-    )
-
-
-class LogConfig(Section):
-    """What is written to standard error."""
-
-    format: Literal["text", "json"] = Field(default="text", description="For people or machines.")
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least important message still written."
-    )
-
-
 class LaneConfig(Section):
     """One lane of the road in the picture."""
 
@@ -226,7 +133,8 @@ class CameraConfig(Section):
     source: str = Field(
         min_length=1,
         description="rtsp://… or http(s)://… (MJPEG or snapshot), a folder of pictures, a video "
-        "file, or the number of a local camera such as 0.",
+        "file, or a local camera: its number such as 0, or /dev/video0. What is special in a "
+        "password is written as in addresses: %40 for @, %2F for /.",
     )
     follow: bool = Field(
         default=False, description="For a folder: go on with pictures that appear later."
@@ -279,7 +187,7 @@ class CameraConfig(Section):
             return value
         if value.isascii() and value.isdigit():
             return value
-        return str(_beside_file(Path(value), info))
+        return str(beside_file(Path(value), info))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -292,7 +200,7 @@ class CameraConfig(Section):
     @property
     def live(self) -> bool:
         """Whether frames come only once, at their own pace."""
-        return "://" in self.source or self.source.isdigit()
+        return "://" in self.source or self.source.isdigit() or self.source.startswith("/dev/")
 
 
 class AgentConfig(Section):
@@ -324,6 +232,8 @@ class AgentConfig(Section):
     reader: ReaderConfig = ReaderConfig()
     passage: PassageConfig = PassageConfig()
     outbox: OutboxConfig = OutboxConfig()
+    watchlist: WatchlistConfig = WatchlistConfig()
+    health: HealthConfig = HealthConfig()
     log: LogConfig = LogConfig()
     camera: tuple[CameraConfig, ...] = Field(
         min_length=1, max_length=64, description="The cameras, one [[camera]] table each."

@@ -11,7 +11,8 @@ from typing import get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from checkpoint_agent.config import BASE_DIR, AgentConfig, Section
+from checkpoint_agent.config import AgentConfig
+from checkpoint_agent.config_base import BASE_DIR, Section
 from checkpoint_agent.errors import ConfigError
 from checkpoint_agent.log import masked
 

@@ -8,23 +8,26 @@ that it holds up nothing behind it.
 
 import logging
 import random
-import ssl
 import threading
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 
 from checkpoint_agent.backoff import delay_s
 from checkpoint_agent.clock import Clock
-from checkpoint_agent.config import ServerConfig
-from checkpoint_agent.errors import AccessRefused, ConfigError, ServerUnavailable
+from checkpoint_agent.config_upkeep import ServerConfig
+from checkpoint_agent.errors import (
+    AccessRefused,
+    OutboxDamaged,
+    OutboxFull,
+    ServerUnavailable,
+)
+from checkpoint_agent.link import UNFIT, Answer, Link
 from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.outbox_values import Batch
 from checkpoint_agent.receipts import Verdict, judge
 from server.wire import (
-    AUTHORIZATION_SCHEME,
     EVIDENCE_PATH,
     HEARTBEAT_PATH,
     INGEST_PATH,
@@ -35,11 +38,9 @@ from server.wire import (
 
 log = logging.getLogger(__name__)
 
-_ANSWER_LIMIT_BYTES = 8_000_000
+_OUTBOX_PAUSE_S = 1.0
 _REFUSALS_BEFORE_GIVING_UP = 5
 """A picture that the server refuses so often as unfit is given up; its passage goes without."""
-_UNFIT = frozenset({400, 413, 415, 422})
-_RETRY_AFTER_LIMIT_S = 3600.0
 
 
 class Uploader:
@@ -66,20 +67,14 @@ class Uploader:
             transport: Takes the place of the network in tests.
 
         Raises:
-            ConfigError: if ``server.ca_file`` cannot be used.
+            ConfigError: if a certificate cannot be used.
         """
         self._outbox = outbox
         self._config = config
         self._agent_id = agent_id
         self._clock = clock
         self._heartbeat = heartbeat
-        self._client = httpx.Client(
-            base_url=config.url.rstrip("/"),
-            timeout=config.timeout_s,
-            verify=_trust(config.ca_file),
-            transport=transport,
-            trust_env=False,
-        )
+        self._link = Link(config, clock, transport=transport)
         self._limit = config.batch_passages
         self._put_off: dict[str, tuple[int, float]] = {}
         self._refusals: dict[str, int] = {}
@@ -89,6 +84,8 @@ class Uploader:
         self._stop = threading.Event()
         self.fault: str | None = None
         """Why the last attempt failed; ``None`` while the link is well."""
+        self.turned_s = clock.monotonic_s()
+        """When the thread last began a round, for the watchdog."""
 
     # ------------------------------------------------------------------ the thread
 
@@ -96,6 +93,7 @@ class Uploader:
         """Send until :meth:`stop`; the body of the uploader's thread."""
         failures = 0
         while not self._stop.is_set():
+            self.turned_s = self._clock.monotonic_s()
             try:
                 self._beat()
                 busy = self.send_next()
@@ -103,6 +101,10 @@ class Uploader:
                 failures, self._reached = failures + 1, False
                 self._note_failure(error, failures)
                 self._clock.wait(self._stop, self._pause_s(error, failures))
+                continue
+            except (OutboxDamaged, OutboxFull) as error:
+                log.error("outbox: %s", error)  # noqa: TRY400 - known, and it goes on
+                self._clock.wait(self._stop, _OUTBOX_PAUSE_S)
                 continue
             if self._reached:
                 if failures:
@@ -123,7 +125,7 @@ class Uploader:
 
     def close(self) -> None:
         """Close the connections; :meth:`run` must have ended."""
-        self._client.close()
+        self._link.close()
 
     def _note_failure(self, error: ServerUnavailable, failures: int) -> None:
         level = logging.ERROR if isinstance(error, AccessRefused) else logging.WARNING
@@ -178,10 +180,10 @@ class Uploader:
                 refused.add(name)  # given up meanwhile: the next batch knows it
                 continue
             path = EVIDENCE_PATH.format(sha256=name)
-            status, _ = self._request("PUT", path, content, "image/jpeg")
-            if status in _UNFIT:
+            answer = self._request("PUT", path, content, "image/jpeg")
+            if answer.status in UNFIT:
                 refused.add(name)
-                self._count_refusal(name, status)
+                self._count_refusal(name, answer.status)
             else:
                 self._outbox.picture_sent(name)
         return refused
@@ -203,12 +205,13 @@ class Uploader:
         )
         body = message.model_dump_json(by_alias=True).encode()
         sent = _ids(passages)
-        status, answer = self._request("POST", INGEST_PATH, body, "application/json")
-        if status in _UNFIT:
-            log.warning("batch refused", extra={"status": status, "passages": len(sent)})
+        answer = self._request("POST", INGEST_PATH, body, "application/json")
+        if answer.status in UNFIT:
+            extra = {"status": answer.status, "passages": len(sent)}
+            log.warning("batch refused", extra=extra)
             self._narrow(sent)
             return
-        self._settle(judge(answer, sent))
+        self._settle(judge(answer.body, sent))
 
     def _narrow(self, sent: list[str]) -> None:
         """The server fails on a batch as a whole: find the passage that spoils it, pass it by."""
@@ -256,53 +259,21 @@ class Uploader:
             return
         self._next_heartbeat_s = self._clock.monotonic_s() + self._config.heartbeat_s
         body = self._heartbeat().model_dump_json(by_alias=True).encode()
-        status, _ = self._request("POST", HEARTBEAT_PATH, body, "application/json")
-        if status in _UNFIT:
-            log.warning("heartbeat refused", extra={"status": status})
+        answer = self._request("POST", HEARTBEAT_PATH, body, "application/json")
+        if answer.status in UNFIT:
+            log.warning("heartbeat refused", extra={"status": answer.status})
 
     # ------------------------------------------------------------------ HTTP
 
-    def _request(self, method: str, path: str, body: bytes, media_type: str) -> tuple[int, bytes]:
-        """Status and answer; the status is 2xx or one that calls the body unfit.
+    def _request(self, method: str, path: str, body: bytes, media_type: str) -> Answer:
+        """Ask the server.
 
         Raises:
-            ServerUnavailable: for everything else.
+            ServerUnavailable: for anything but 2xx or an answer that calls the body unfit.
         """
-        headers = {"Authorization": self._authorization(), "Content-Type": media_type}
-        started_s = self._clock.monotonic_s()
-        try:
-            with self._client.stream(method, path, content=body, headers=headers) as response:
-                answer = b""
-                for chunk in response.iter_bytes():
-                    answer += chunk
-                    late = self._clock.monotonic_s() - started_s > 3 * self._config.timeout_s
-                    if late or len(answer) > _ANSWER_LIMIT_BYTES:
-                        raise ServerUnavailable(f"{method} {path}: the answer does not end")
-        except httpx.HTTPError as error:
-            raise ServerUnavailable(f"{self._config.url}: {_said(error)}") from error
-        status = response.status_code
-        if status // 100 == 2 or status in _UNFIT:
-            self._reached = True
-            return status, answer
-        if status in {401, 403}:
-            raise AccessRefused(
-                f"{self._config.url}: token refused ({status}); the administrator issues a new one"
-                f" into {self._config.token_file}"
-            )
-        raise ServerUnavailable(
-            f"{self._config.url}: {method} {path.rpartition('/')[0] or path} answered {status}",
-            retry_after_s=_retry_after_s(response),
-            answered=status >= 500 and status != 503,
-        )
-
-    def _authorization(self) -> str:
-        try:
-            token = self._config.token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise AccessRefused(f"{self._config.token_file}: no token: {error}") from error
-        if not token.isprintable() or not token or " " in token:
-            raise AccessRefused(f"{self._config.token_file}: holds no token")
-        return f"{AUTHORIZATION_SCHEME} {token}"
+        answer = self._link.request(method, path, body, media_type=media_type)
+        self._reached = True
+        return answer
 
 
 def _split(
@@ -315,25 +286,3 @@ def _split(
 
 def _ids(passages: tuple[Passage, ...]) -> list[str]:
     return [str(passage.passage_id) for passage in passages]
-
-
-def _said(error: httpx.HTTPError) -> str:
-    """What went wrong; some errors of the library have no text."""
-    return str(error) or type(error).__name__
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """The server's ``Retry-After`` in seconds, if it is a sensible number."""
-    try:
-        asked_s = float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-    return asked_s if 0 < asked_s <= _RETRY_AFTER_LIMIT_S else None
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Which certificates are believed."""
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"server.ca_file: {ca_file} cannot be used: {error}") from error

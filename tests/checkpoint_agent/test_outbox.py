@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpoint_agent.config import OutboxConfig
+from checkpoint_agent.config_upkeep import OutboxConfig
 from checkpoint_agent.errors import OutboxError, OutboxFull
 from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.outbox_values import Entry, Picture

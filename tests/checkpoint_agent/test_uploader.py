@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from checkpoint_agent.clock import Clock
-from checkpoint_agent.config import ServerConfig
+from checkpoint_agent.config_upkeep import ServerConfig
 from checkpoint_agent.errors import AccessRefused, ConfigError, ServerUnavailable
 from checkpoint_agent.outbox_values import Entry, Picture
 from checkpoint_agent.uploader import Uploader

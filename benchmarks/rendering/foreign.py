@@ -1,8 +1,10 @@
 """Plates that are not Chinese: European, American and other looks in several typefaces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,6 +38,11 @@ _HERSHEY = (
 )
 _FACES = 9
 """0-2 the project's strokes light, regular, heavy; 3-7 Hershey's; 8 the font of the project."""
+_PICTURED_PART = 0.2
+_STICKER_PART = 0.4
+_TYPEFACE_PX = 120
+_TYPEFACE_PART = 0.6
+"""Part of the plates drawn in a typeface where some are given."""
 _SLOGANS = (
     "CALIFORNIA", "ARIZONA", "TEXAS", "BRASIL", "SP - SAO PAULO", "BA-SALVADOR", "NEW YORK",
     "FLORIDA", "THE SUNSHINE STATE", "AUTO", "www.dealer.example", "SINCE 1987", "MERCOSUL",
@@ -57,6 +64,10 @@ class Design:
     band: bool
     """A blue band with a country's letter on the left."""
     slogan: str
+    typeface: Path | None = None
+    """A font file used instead of ``face``; its characters keep their proportions."""
+    narrowed: float = 1.0
+    """Width of the typeface's characters as a part of what its maker gave them."""
 
 
 def _groups(text: str, rng: np.random.Generator) -> tuple[str, ...]:
@@ -70,7 +81,7 @@ def _groups(text: str, rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(text[a:b] for a, b in pairwise(edges))
 
 
-def design(text: str, rng: np.random.Generator) -> Design:
+def design(text: str, rng: np.random.Generator, typefaces: Sequence[Path] = ()) -> Design:
     """Choose a look for this text."""
     width, height = _SIZES_MM[int(rng.integers(len(_SIZES_MM)))]
     rows = 2 if width < 350 and height > 140 and len(text) >= 5 and rng.random() < 0.22 else 1
@@ -88,7 +99,15 @@ def design(text: str, rng: np.random.Generator) -> Design:
         ink=ink,
         band=bool(width == 520 and rng.random() < 0.7),
         slogan=_SLOGANS[int(rng.integers(len(_SLOGANS)))] if rng.random() < 0.6 else "",
+        typeface=_typeface(typefaces, rng),
+        narrowed=float(rng.uniform(0.65, 1.1)),
     )
+
+
+def _typeface(typefaces: Sequence[Path], rng: np.random.Generator) -> Path | None:
+    if not typefaces or rng.random() > _TYPEFACE_PART:
+        return None
+    return typefaces[int(rng.integers(len(typefaces)))]
 
 
 @lru_cache(maxsize=4096)
@@ -111,10 +130,17 @@ def _shape(char: str, face: int, aspect: float) -> Picture:
     return mask
 
 
-def _letter(char: str, face: int, wide: int, high: int) -> Picture:
-    """One character filling a cell of pixels."""
-    shape = _shape(char, face, round(wide / high, 1))
-    return cv2.resize(shape, (wide, high), interpolation=cv2.INTER_AREA)
+def _letter(char: str, plan: Design, wide: int, high: int) -> Picture:
+    """One character in a cell of pixels: filling it, or as its typeface has it."""
+    if plan.typeface is None:
+        shape = _shape(char, plan.face, round(wide / high, 1))
+        return cv2.resize(shape, (wide, high), interpolation=cv2.INTER_AREA)
+    shape = font_ink(char, plan.typeface, _TYPEFACE_PX)
+    own = min(wide, max(2, round(shape.shape[1] / shape.shape[0] * high * plan.narrowed)))
+    cell = np.zeros((high, wide), np.uint8)
+    left = (wide - own) // 2
+    cell[:, left : left + own] = cv2.resize(shape, (own, high), interpolation=cv2.INTER_AREA)
+    return cell
 
 
 def _write(
@@ -139,7 +165,7 @@ def _write(
             at += pitch * 0.7
         for char in group:
             x = round(at + pitch * 0.09)
-            stamp = _letter(char, plan.face, wide, high)
+            stamp = _letter(char, plan, wide, high)
             part = ink[y1 : y1 + high, x : x + wide]
             np.maximum(part, stamp[:, : part.shape[1]], out=part)
             at += pitch
@@ -153,6 +179,8 @@ def draw(
     wide, high = round(plan.width_mm * px_per_mm), round(plan.height_mm * px_per_mm)
     paint = grounds.Paint(plan.ground, plan.ink, plan.ink, plan.ink)
     image = grounds.ground(paint, (wide, high), px_per_mm)
+    if rng.random() < _PICTURED_PART:
+        _picture(image, rng)
     ink = np.zeros((high, wide), np.uint8)
     left = round(wide * 0.1) if plan.band else round(wide * 0.04)
     tall = plan.height_mm / plan.width_mm > 0.4
@@ -176,9 +204,40 @@ def draw(
     if plan.band:
         image[:, : round(wide * 0.075)] = (150, 60, 20)
         _small_print(image, "E", (round(wide * 0.037), round(high * 0.85)), high, (230, 230, 230))
+    if len(plan.groups) > 1 and not plan.dash and rng.random() < _STICKER_PART:
+        _sticker(image, ink, area, rng)
     image = grounds.lay_ink(image, ink, plan.ink)
     grounds.emboss(image, ink, float(rng.uniform(0.0, 0.16)))
     return image
+
+
+def _picture(image: Picture, rng: np.random.Generator) -> None:
+    """Sky over hills or a blend of two pale colours behind the characters, as in the USA."""
+    high, wide = image.shape[:2]
+    colors = rng.integers(90, 256, (int(rng.integers(2, 4)), 1, 3)).astype(np.float32)
+    blend = cv2.resize(colors, (wide, high), interpolation=cv2.INTER_LINEAR)
+    if rng.random() < 0.5:
+        x = np.arange(wide)
+        hills = high * (0.75 + 0.12 * np.sin(x / wide * rng.uniform(3, 14) + rng.uniform(0, 6)))
+        blend[np.arange(high)[:, None] > hills[None, :]] *= float(rng.uniform(0.55, 0.95))
+    part = float(rng.uniform(0.3, 1.0))
+    image[:] = (image * (1 - part) + blend * part).clip(0, 255).astype(np.uint8)
+
+
+def _sticker(
+    image: Picture, ink: Picture, area: tuple[int, int, int, int], rng: np.random.Generator
+) -> None:
+    """An inspection sticker or coat of arms in the widest gap between characters."""
+    x1, y1, x2, y2 = area
+    empty = ~ink[y1:y2, x1:x2].any(axis=0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], empty.astype(np.int8), [0]])))
+    inner = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a > 0 and b < x2 - x1]
+    if not inner:
+        return
+    a, b = max(inner, key=lambda gap: gap[1] - gap[0])
+    middle = (x1 + int(a + b) // 2, int(y1 + (y2 - y1) * rng.uniform(0.25, 0.75)))
+    color = tuple(int(v) for v in rng.integers(0, 256, 3))
+    cv2.circle(image, middle, max(2, int(b - a) // 2 - 1), color, -1, cv2.LINE_AA)
 
 
 def _small_print(

@@ -37,6 +37,11 @@ class Series(StrEnum):
 class GlyphSource(Protocol):
     """Gives the shape of a character; must be hashable, since shapes are cached."""
 
+    @property
+    def typefaces(self) -> tuple[Path, ...]:
+        """Font files that foreign plates may be drawn in besides the project's own faces."""
+        ...
+
     def mask(self, char: str, series: Series, width_mm: float, height_mm: float) -> Mask:
         """The character in a cell of this size: ``uint8`` at 2 px a millimetre, 255 = ink."""
         ...
@@ -45,6 +50,8 @@ class GlyphSource(Protocol):
 @dataclass(frozen=True, slots=True)
 class OwnGlyphs:
     """The project's own letters and digits, and Chinese characters from its font."""
+
+    typefaces: tuple[Path, ...] = ()
 
     def mask(self, char: str, series: Series, width_mm: float, height_mm: float) -> Mask:
         """See :class:`GlyphSource`."""
@@ -62,6 +69,7 @@ class OfficialGlyphs:
     """
 
     folder: Path
+    typefaces: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Find the pictures, in the folder itself or in its ``font_model``."""
@@ -90,15 +98,22 @@ def _own_mask(char: str, series: Series, width_mm: float, height_mm: float) -> M
     return _font_mask(char, width_mm, height_mm)
 
 
-@lru_cache(maxsize=512)
-def font_ink(char: str) -> Mask:
-    """The ink of a character of the font, cropped, some 400 px high."""
-    font = ImageFont.truetype(str(FONT_FILE), 400)
-    picture = PilImage.new("L", (640, 640))
-    ImageDraw.Draw(picture).text((100, 60), char, fill=255, font=font)
+@lru_cache(maxsize=8192)
+def font_ink(char: str, file: Path = FONT_FILE, size_px: int = 400) -> Mask:
+    """The ink of a character of a font, cropped.
+
+    Raises:
+        ValueError: the font has no such character, or is none; the message names it.
+    """
+    try:
+        font = ImageFont.truetype(str(file), size_px)
+    except OSError as error:
+        raise ValueError(f"{file} is not a font: {error}") from error
+    picture = PilImage.new("L", (size_px * 8 // 5, size_px * 8 // 5))
+    ImageDraw.Draw(picture).text((size_px // 4, size_px * 3 // 20), char, fill=255, font=font)
     box = picture.getbbox()
     if box is None:
-        raise ValueError(f"the font of plate characters has no {char!r}")
+        raise ValueError(f"{file} has no {char!r}")
     return np.asarray(picture.crop(box))
 
 

@@ -175,7 +175,7 @@ def _stamp(  # noqa: PLR0913, PLR0917 - a cache key
 def _foreign(
     text: str, *, glyphs: GlyphSource, rng: np.random.Generator, wear: float, px_per_mm: float
 ) -> DrawnPlate:
-    design = foreign.design(text, rng)
+    design = foreign.design(text, rng, glyphs.typefaces)
     image = foreign.draw(text, design, glyphs, rng, px_per_mm)
     grounds.weather(image, wear, rng)
     return DrawnPlate(

@@ -1,9 +1,10 @@
 """What the training commands share: their arguments and the data that these name."""
 
 import argparse
+import re
 from pathlib import Path
 
-from benchmarks.rendering.glyphs import GlyphSource, OfficialGlyphs, OwnGlyphs
+from benchmarks.rendering.glyphs import GlyphSource, OfficialGlyphs, OwnGlyphs, font_ink
 from models.training.real_plates import RealPlates, build, load
 
 QUICK_STEPS = 4
@@ -16,6 +17,12 @@ def add_arguments(
     """The arguments of every training command."""
     parser.add_argument("--data", type=Path, help="folder of the plate imagery")
     parser.add_argument("--ccpd", type=Path, help="folder of the full-size CCPD scenes")
+    parser.add_argument(
+        "--fonts",
+        type=Path,
+        default=Path("/usr/share/fonts"),
+        help="folder of typefaces that foreign plates are drawn in too; absent: in none",
+    )
     parser.add_argument("--cache", type=Path, help="folder of the cut plates (made if absent)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--name", default=name, help="folder of this run under --runs")
@@ -53,8 +60,29 @@ def real_plates(args: argparse.Namespace) -> RealPlates | None:
     return load(cache)
 
 
+_UNLIKE_A_PLATE = re.compile(
+    "italic|oblique|ital|thin|hairline|light|emoji|math|icon|symbol|dingbat|braille|cjk|wqy"
+    "|z003|d050|tlwg|jetbrainsmono|outline",
+    re.IGNORECASE,
+)
+
+
+def latin_typefaces(folder: Path) -> tuple[Path, ...]:
+    """Upright typefaces of some weight that have all letters and digits, in the order of names."""
+    files = sorted(f for kind in ("ttf", "otf") for f in folder.rglob(f"*.{kind}"))
+    return tuple(f for f in files if not _UNLIKE_A_PLATE.search(f.name) and _is_latin(f))
+
+
+def _is_latin(file: Path) -> bool:
+    try:
+        shapes = [font_ink(char, file, 60) for char in "ABCXYZ0189"]
+    except ValueError:
+        return False
+    return all(10 < shape.shape[0] < 90 for shape in shapes)
+
+
 def glyph_source(args: argparse.Namespace) -> GlyphSource:
     """The official glyphs where the imagery is at hand, else the project's own letterforms."""
     if args.data is None:
         return OwnGlyphs()
-    return OfficialGlyphs(args.data / "glyphs/font_model")
+    return OfficialGlyphs(args.data / "glyphs/font_model", latin_typefaces(args.fonts))

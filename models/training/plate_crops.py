@@ -174,16 +174,18 @@ def real_mixture(plates: RealPlates, glyphs: GlyphMasks | None) -> list[tuple[fl
     groups = np.array([sample.group for sample in plates.samples])
     ccpd = np.char.startswith(groups, "ccpd")
     crops = np.char.startswith(groups, "crops/")
-    scenes = ~ccpd & ~crops & ~held_out_foreign(plates)
+    foreign = np.char.startswith(groups, "foreign")
+    scenes = ~ccpd & ~crops & ~foreign
 
     def source(mask: NDArray[np.bool_]) -> RealSource:
         indices = np.flatnonzero(mask)
         return RealSource(plates, indices, _balanced(plates, indices), glyphs)
 
     return [
-        (0.48, source(ccpd)),
-        (0.35, source(crops)),
+        (0.44, source(ccpd)),
+        (0.33, source(crops)),
         (0.15, source(scenes)),
+        (0.06, source(foreign & ~held_out_foreign(plates))),
         (0.02, BlankSource(plates, np.flatnonzero(ccpd))),
     ]
 

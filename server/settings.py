@@ -13,36 +13,23 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from server.errors import SettingsError
+from server.settings_section import Section
+from server.settings_storage import (
+    DatabaseSettings,
+    EvidenceSettings,
+    IngestSettings,
+    MetricsSettings,
+    PartitionSettings,
+    PlateSettings,
+    RetentionSettings,
+)
 
 ENV_PREFIX = "KAKOU_"
 ENV_CONFIG = "KAKOU_CONFIG"
 """Names the file when the command line does not."""
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DatabaseSettings(Section):
-    """Where passages are kept."""
-
-    url: str = Field(
-        default="",
-        description="SQLAlchemy address, 'postgresql+psycopg2://user:password@host/name'; "
-        "empty = SQLite in the data folder.",
-    )
-    pool_size: int = Field(default=10, ge=1, le=200, description="Connections kept per process.")
-    busy_timeout_ms: int = Field(
-        default=5_000, ge=10, le=60_000, description="How long a writer waits for a lock."
-    )
-    statement_timeout_ms: int = Field(
-        default=30_000, ge=100, le=600_000, description="PostgreSQL: a statement is ended after."
-    )
 
 
 class HttpSettings(Section):
@@ -72,20 +59,6 @@ class SessionSettings(Section):
     )
     failure_window_s: int = Field(
         default=900, ge=10, le=86_400, description="Time over which failures are counted."
-    )
-
-
-class IngestSettings(Section):
-    """What is believed of what agents send."""
-
-    retry_after_s: int = Field(
-        default=2, ge=1, le=600, description="Retry-After when the database is locked or away."
-    )
-    future_tolerance_s: float = Field(
-        default=10.0, ge=0, le=3600, description="A capture time later than this is flagged."
-    )
-    max_clock_offset_ms: float = Field(
-        default=1_000.0, ge=0, le=3_600_000, description="A larger measured offset is flagged."
     )
 
 
@@ -223,6 +196,11 @@ class Settings(Section):
         "A relative path is taken from where the server is started.",
     )
     database: DatabaseSettings = DatabaseSettings()
+    partitions: PartitionSettings = PartitionSettings()
+    retention: RetentionSettings = RetentionSettings()
+    plates: PlateSettings = PlateSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    metrics: MetricsSettings = MetricsSettings()
     http: HttpSettings = HttpSettings()
     sessions: SessionSettings = SessionSettings()
     ingest: IngestSettings = IngestSettings()

@@ -13,11 +13,11 @@ An error anywhere (the matcher's too) rolls all of it back: no passage without i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from anpr.plate import is_rubbish, normalise
 from server.alerts.raising import Hit, raise_alerts
 from server.auth.agents import AgentIdentity
+from server.detail import VERSION, PassageDetail, offset_us
 from server.ingest.clock import judge_clock
 from server.ingest.parse import Envelope, Item, Refused
 from server.settings import Settings
@@ -60,11 +61,11 @@ def ingest(  # noqa: PLR0913 - the batch, who sent it, when it came, and what it
         for number, item in enumerate(items)
         if isinstance(item, Passage) and results[number] is None
     ]
-    stored_before = _stored(session, [item.passage_id for _, item in candidates])
+    stored_before = _stored(session, [_key(item) for _, item in candidates])
     here = _pictures_here(session, [item for _, item in candidates])
     rows: dict[UUID, dict[str, Any]] = {}
     for number, item in candidates:
-        if item.passage_id in stored_before or item.passage_id in rows:
+        if _key(item) in stored_before or item.passage_id in rows:
             results[number] = _result(item, "duplicate")
         elif all(picture.sha256 in here for picture in item.evidence):
             rows[item.passage_id] = _row(item, envelope, agent, now, settings)
@@ -104,11 +105,17 @@ def _result(item: Passage, outcome: str, reason: str | None = None) -> Result:
     )
 
 
-def _stored(session: Session, passage_ids: Sequence[UUID]) -> set[UUID]:
-    if not passage_ids:
+def _key(item: Passage) -> tuple[str, datetime, UUID]:
+    return normalise(item.plate.text)[:16], item.captured_at.astimezone(UTC), item.passage_id
+
+
+def _stored(
+    session: Session, keys: Sequence[tuple[str, datetime, UUID]]
+) -> set[tuple[str, datetime, UUID]]:
+    if not keys:
         return set()
-    found = select(PassageRow.passage_id).where(PassageRow.passage_id.in_(passage_ids))
-    return set(session.scalars(found))
+    key = tuple_(PassageRow.plate, PassageRow.captured_at, PassageRow.passage_id)
+    return {(*row,) for row in session.execute(select(*key.clauses).where(key.in_(keys)))}  # type: ignore[misc]
 
 
 def _pictures_here(session: Session, items: Sequence[Passage]) -> set[str]:
@@ -121,7 +128,6 @@ def _pictures_here(session: Session, items: Sequence[Passage]) -> set[str]:
 def _row(
     item: Passage, envelope: Envelope, agent: AgentIdentity, now: datetime, settings: Settings
 ) -> dict[str, Any]:
-    message = item.model_dump(mode="json")
     return {
         "plate": normalise(item.plate.text)[:16],
         "captured_at": item.captured_at,
@@ -137,12 +143,7 @@ def _row(
         "direction": item.direction,
         "lane": item.lane,
         "speed_kmh": item.speed_kmh,
-        "characters": message["plate"]["characters"],
-        "plate_quad_px": message["plate_quad_px"],
-        "vehicle_box_px": message["vehicle_box_px"],
-        "track": message["track"],
-        "evidence": message["evidence"],
-        "models": message["models"],
+        "detail": _detail(item),
         "clock_synchronised": item.clock.synchronised,
         "clock_offset_ms": item.clock.offset_ms,
         "clock_flag": judge_clock(
@@ -155,6 +156,26 @@ def _row(
         "delivery": envelope.delivery,
         "received_at": now,
     }
+
+
+def _detail(item: Passage) -> PassageDetail:
+    at, track, quad = item.captured_at, item.track, item.plate_quad_px
+    return PassageDetail(
+        VERSION,
+        (item.models.agent, item.models.detector, item.models.recogniser),
+        (offset_us(track.first_at, at), offset_us(track.last_at, at),
+         track.frames, track.reads, track.votes),
+        None if quad is None else tuple(value for point in quad for value in point),
+        item.vehicle_box_px,
+        tuple(
+            (c.char, c.score, *(value for a in c.alternatives for value in (a.char, a.score)))
+            for c in item.plate.characters
+        ),
+        tuple(
+            (e.role, e.sha256, e.size_bytes, e.width_px, e.height_px, offset_us(e.captured_at, at))
+            for e in item.evidence
+        ),
+    )  # fmt: skip
 
 
 def _store(session: Session, rows: list[dict[str, Any]]) -> list[UUID]:

@@ -43,6 +43,7 @@ def put_evidence(sha256: str, agent: EdgeAgent, body: RawBody, context: Context)
             "the picture cannot be stored now",
             retry_after_s=context.settings.ingest.retry_after_s,
         ) from error
+    now = context.clock()
     insert = sqlite_insert if context.database.is_sqlite else postgresql_insert
     statement = (
         insert(Evidence)
@@ -53,7 +54,8 @@ def put_evidence(sha256: str, agent: EdgeAgent, body: RawBody, context: Context)
             width_px=size.width_px,
             height_px=size.height_px,
             agent_id=agent.agent_id,
-            received_at=context.clock(),
+            received_on=now.date(),
+            received_at=now,
         )
         .on_conflict_do_nothing()
         .returning(Evidence.sha256)

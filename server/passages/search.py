@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, select, tuple_
@@ -13,12 +13,15 @@ from anpr.plate import normalise
 from server.checkpoints.service import places
 from server.errors import InvalidRequest, NotFound
 from server.passages.view import PassageView, view_of
-from server.tables import Passage
+from server.tables import Checkpoint, Passage
 
 ANY_ONE = "?"
 ANY_RUN = "*"
 MAX_PATTERN_LENGTH = 24
 _LAST = "\U0010ffff"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEAR = timedelta(minutes=10)
+"""An identifier is minted when the vehicle has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,21 @@ def search_passages(session: Session, query: PassageQuery) -> PassagePage:
 
 
 def get_passage(session: Session, passage_id: UUID) -> PassageView:
-    """One passage by its identifier.
+    """One passage by its identifier, a UUIDv7: its own time and the checkpoints lead to it.
 
     Raises:
         NotFound: no such passage.
     """
-    row = session.scalar(select(Passage).where(Passage.passage_id == passage_id).limit(1))
+    minted_at = _EPOCH + timedelta(milliseconds=passage_id.int >> 80)
+    row = session.scalar(
+        select(Passage)
+        .join(Checkpoint, Checkpoint.id == Passage.checkpoint_id)
+        .where(
+            Passage.captured_at.between(minted_at - _NEAR, minted_at + _NEAR),
+            Passage.passage_id == passage_id,
+        )
+        .limit(1)
+    )
     if row is None:
         raise NotFound(f"no passage {passage_id}")
     return view_of(row, places(session, [row.checkpoint_id]).get(row.checkpoint_id))

@@ -140,7 +140,8 @@ def _camera_of(chosen: argparse.Namespace, config: AgentConfig | None) -> Camera
     name = chosen.camera or config.camera[0].id
     if name not in cameras:
         raise ConfigError(f"{chosen.config}: no camera {name!r}; known are: {', '.join(cameras)}")
-    scene = cameras[name].model_dump(include={"id", "region", "lane", "stills", "started_at"})
+    elsewhere = {"source", "follow", "pace", "speed", "snapshot_interval_s", "lost_after_s"}
+    scene = cameras[name].model_dump(exclude=elsewhere)
     return CameraConfig.model_validate({**scene, **source})
 
 

@@ -6,10 +6,9 @@ Units are in the names, unknown keys are errors, and every message names the fil
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     Field,
     ValidationInfo,
@@ -18,6 +17,7 @@ from pydantic import (
 )
 
 from checkpoint_agent.config_base import FilePath, Identifier, Section, beside_file
+from checkpoint_agent.config_road import CalibrationConfig, LaneConfig, Outline, Share, TripLine
 from checkpoint_agent.config_upkeep import (
     HealthConfig,
     LogConfig,
@@ -26,21 +26,6 @@ from checkpoint_agent.config_upkeep import (
     WatchlistConfig,
 )
 from checkpoint_agent.log import masked
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Corner = tuple[Share, Share]
-
-
-def _sound_outline(corners: tuple[Corner, ...] | None) -> tuple[Corner, ...] | None:
-    """Refuse an outline that encloses nothing or crosses itself."""
-    from shapely.geometry import Polygon  # noqa: PLC0415 - only configurations with outlines pay
-
-    if corners is not None and not (Polygon(corners).is_valid and Polygon(corners).area > 0):
-        raise ValueError("the outline crosses itself or encloses nothing")
-    return corners
-
-
-Outline = Annotated[tuple[Corner, ...], Field(min_length=3), AfterValidator(_sound_outline)]
 
 
 class ReaderConfig(Section):
@@ -81,6 +66,13 @@ class PassageConfig(Section):
         le=2000,
         description="A vehicle whose plate never gets this wide does not pass: it is too far away.",
     )
+    search_every_s: float = Field(
+        default=0.08,
+        ge=0,
+        le=10,
+        description="Plates are looked for this often at most, however many frames come; 0 = in "
+        "every frame.",
+    )
     close_after_s: float = Field(
         default=1.5,
         ge=0.2,
@@ -112,15 +104,6 @@ class PassageConfig(Section):
         ge=0,
         le=10_080,
         description="A standing vehicle is reported again after so many minutes; 0 = never.",
-    )
-
-
-class LaneConfig(Section):
-    """One lane of the road in the picture."""
-
-    number: int = Field(ge=1, le=32, description="1 = leftmost as seen in the picture.")
-    outline: Outline = Field(
-        description="Corners as [x, y], shares of the picture's width and height from top left."
     )
 
 
@@ -167,8 +150,26 @@ class CameraConfig(Section):
         description="Plates outside are ignored; corners as [x, y], shares of the picture's width "
         "and height from top left. Unset: the whole picture.",
     )
+    trip_line: TripLine | None = Field(
+        default=None,
+        description="Its two ends as [x, y], shares of the picture's width and height. A vehicle "
+        "that crosses it is reported at once, if its plate is sure; and vehicles without a plate "
+        "are counted on it. Unset: a level line at 0.7 of the height, for counting alone.",
+    )
+    unplated: bool = Field(
+        default=True,
+        description="Vehicles that show no plate are passages, too: what moves across the trip "
+        "line as a vehicle does, and has no plate.",
+    )
+    min_vehicle_width: Share = Field(
+        default=0.12,
+        description="What is narrower on the trip line is no vehicle; share of the picture's width.",
+    )
     lane: tuple[LaneConfig, ...] = Field(
         default=(), max_length=32, description="The lanes, one [[camera.lane]] table each."
+    )
+    calibration: CalibrationConfig | None = Field(
+        default=None, description="Places on the road whose distances are known, for speeds."
     )
 
     @field_validator("source", mode="before")

@@ -4,79 +4,41 @@ A pipeline reads no clock and writes nothing; what it returns is kept by whoever
 recording it returns the same passages, with the same ids, each time the same frames are read.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from uuid import UUID
 
-from anpr import Detection, ImageError, PlateRead
+from anpr import Detection, ImageError
 from anpr.types import Image
 from checkpoint_agent import ids
-from checkpoint_agent.attention import Motion, gains_from_reading
+from checkpoint_agent.attention import gains_from_reading
 from checkpoint_agent.clock import ClockState
 from checkpoint_agent.config import CameraConfig, PassageConfig
-from checkpoint_agent.crossing import Scene
+from checkpoint_agent.crossing import Scene, has_crossed
 from checkpoint_agent.evidence import Photographer, Shot, choose
-from checkpoint_agent.frames import Frame
+from checkpoint_agent.foreground import Foreground, View
+from checkpoint_agent.frames import Frame, to_microseconds
 from checkpoint_agent.outbox_values import Entry
-from checkpoint_agent.passage import Seen, is_worth_reporting, make_passage
+from checkpoint_agent.passage import Seen, is_worth_reporting, make_passage, make_unplated
+from checkpoint_agent.pipeline_values import Kept, Outcome, Reader, fingerprint
 from checkpoint_agent.repeats import Repeats, Reported
+from checkpoint_agent.speed import SpeedGauge
 from checkpoint_agent.tracker import Track, Tracker
+from checkpoint_agent.unplated import Patch, TripLine
+from checkpoint_agent.vehicle_color import Tally, add, name_of, tally
 from checkpoint_agent.voting import Vote, vote
 from server.wire import Models
 
+__all__ = ["Kept", "Outcome", "Pipeline", "Reader"]
+
 _LOOK_EVERY_S = 1.0
 """A picture in which nothing moves is searched so often."""
+_COUNTING_LINE = ((0.0, 0.7), (1.0, 0.7))
+"""Where vehicles without a plate are counted if no trip line is configured."""
+_LOST_WITHIN = timedelta(seconds=1)
+"""A plate lost for no longer is thought to drive on."""
 _UNSURE_HOLD = 6
 """A vehicle that stays and cannot be read for sure is held so many times longer."""
-
-
-class Reader(Protocol):
-    """What the agent needs of :class:`anpr.PlateReader`."""
-
-    @property
-    def detector_name(self) -> str:
-        """Name and short hash of the detector."""
-
-    @property
-    def recogniser_name(self) -> str:
-        """Name and short hash of the recogniser."""
-
-    def detect(self, image: Image) -> list[Detection]:
-        """The plates of an image, unread."""
-
-    def read_detections(self, image: Image, detections: Sequence[Detection]) -> list[PlateRead]:
-        """Read plates that were found; one that is none gives no read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What outlives the process for a recording, as one string."""
-
-    source: str
-    place: str
-    repeats: str
-
-    @classmethod
-    def load(cls, text: str | None, camera: CameraConfig) -> "Kept | None":
-        """What was kept for this camera; ``None`` if nothing, or of another source."""
-        kept = cls(**json.loads(text)) if text else None
-        return kept if kept and kept.source == _fingerprint(camera) else None
-
-    def dump(self) -> str:
-        """As one string."""
-        return json.dumps({"source": self.source, "place": self.place, "repeats": self.repeats})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a frame led to."""
-
-    entries: tuple[Entry, ...] = ()
-    kept: str | None = None
-    """To be kept together with ``entries``: all before this is finished. ``None``: not so."""
 
 
 class Pipeline:
@@ -113,8 +75,14 @@ class Pipeline:
         self._scene = Scene.of(camera)
         self._tracker = Tracker(rules.close_after_s)
         self._repeats = Repeats(rules, kept.repeats if kept else None)
-        self._motion = Motion()
+        self._foreground = None if stills else Foreground()
+        self._line = None if stills or not camera.unplated else self._counting_line()
+        self._gauge = SpeedGauge(camera.calibration) if camera.calibration else None
         self._looked_at: datetime | None = None
+        self._slot = kept.slot if kept else None
+        self._moved = False
+        self._bodies: dict[int, Tally] = {}
+        self._undecided: list[Patch] = []
         self._shots: dict[int, list[Shot]] = {}
         self._reported: dict[int, Reported] = {}
         self._reports: dict[int, int] = {}
@@ -137,34 +105,40 @@ class Pipeline:
         at = frame.captured_at
         self._frame_size_px = (frame.image.shape[1], frame.image.shape[0])
         closed = self._tracker.close_lost(at)
-        if self._is_worth_a_look(frame):
-            self._looked_at = at
+        view = self._view(frame)
+        if self._is_worth_a_look(at, view):
+            self._looked_at, self._moved = at, False
             self.searched += 1
             try:
-                self._look(frame)
+                self._look(frame, view)
             except ImageError:
                 self.unreadable += 1
         closed += self._tracker.close_all() if self._stills else self._tracker.close_lost(at)
         entries = [self._report(track, at) for track in self._ripe(at)]
         entries += self._close(closed)
+        entries += self._unplated(self._line.decided(at) if self._line else [])
         self._repeats.forget(at)
         self._place = frame.after
         return self._outcome(entries)
 
     def flush(self) -> Outcome:
         """Nothing more will be seen of the vehicles in view: report them."""
-        return self._outcome(self._close(self._tracker.close_all()))
+        entries = self._close(self._tracker.close_all())
+        return self._outcome([*entries, *self._unplated(self._line.end() if self._line else [])])
 
     def kept_before(self, frame: Frame) -> str:
         """What is to be kept before the first frame of a recording, so that its times stand."""
-        return Kept(_fingerprint(self._camera), frame.before, self._repeats.as_json()).dump()
+        return self._kept_at(frame.before)
 
     def _outcome(self, entries: Sequence[Entry | None]) -> Outcome:
         finished = all(self._is_finished(track) for track in self._tracker.open_tracks)
-        kept = None
-        if finished and self._place:
-            kept = Kept(_fingerprint(self._camera), self._place, self._repeats.as_json()).dump()
+        finished &= not self._undecided and not (self._line and self._line.busy)
+        kept = self._kept_at(self._place) if finished and self._place else None
         return Outcome(tuple(entry for entry in entries if entry is not None), kept)
+
+    def _kept_at(self, place: str) -> str:
+        camera = fingerprint(self._camera)
+        return Kept(camera, place, self._repeats.as_json(), self._slot).dump()
 
     def _is_finished(self, track: Track) -> bool:
         """Whether a vehicle in view was reported, or stays without ever being worth it."""
@@ -173,17 +147,45 @@ class Pipeline:
 
     # ------------------------------------------------------------------ looking
 
-    def _is_worth_a_look(self, frame: Frame) -> bool:
-        if self._stills:
+    def _counting_line(self) -> TripLine:
+        camera = self._camera
+        ends = camera.trip_line or _COUNTING_LINE
+        return TripLine(ends, self._scene, camera.min_vehicle_width)
+
+    def _view(self, frame: Frame) -> View | None:
+        """What moves in a frame; follows it over the trip line."""
+        if self._foreground is None:
+            return None
+        occupied = self._line is not None and self._line.occupied
+        view = self._foreground.see(frame.image, occupied=occupied)
+        self._moved |= view.moved
+        if self._line is not None:
+            self._line.see(frame, view)
+        return view
+
+    def _is_due(self, at: datetime) -> bool:
+        """Whether a frame is the first of its stretch of time.
+
+        Stretches are counted by the clock, so that a recording that is read again from the middle
+        is searched in the same frames.
+        """
+        period_us = round(self._rules.search_every_s * 1_000_000)
+        slot = to_microseconds(at) // max(period_us, 1)
+        due, self._slot = slot != self._slot, slot
+        return due
+
+    def _is_worth_a_look(self, at: datetime, view: View | None) -> bool:
+        if view is None:
             return True
-        moved = self._motion.seen_in(frame.image)
-        if moved or self._looked_at is None:
+        if not self._is_due(at):
+            return False
+        if self._moved or self._looked_at is None:
             return True
         waiting = any(t.number not in self._reported for t in self._tracker.open_tracks)
         pause_s = min(_LOOK_EVERY_S, self._rules.close_after_s / (4 if waiting else 2))
-        return abs(frame.captured_at - self._looked_at) >= timedelta(seconds=pause_s)
+        return abs(at - self._looked_at) >= timedelta(seconds=pause_s)
 
-    def _look(self, frame: Frame) -> None:
+    def _look(self, frame: Frame, view: View | None) -> None:
         """Detect, match, read, track; keep pictures of what was read."""
         at, image = frame.captured_at, frame.image
         matches = self._tracker.match(at, self._detections(image))
@@ -203,7 +205,7 @@ class Pipeline:
             for match in matches
             if match.detection.quad not in no_plates
         ]
-        photographer = Photographer(frame)
+        photographer = Photographer(frame, view)
         tracks = self._tracker.update(at, frame.name, seen)
         for track, (_, read) in zip(tracks, seen, strict=True):
             report = self._reported.get(track.number)
@@ -211,6 +213,19 @@ class Pipeline:
                 report.box, report.seen_at = track.box, at
             if read is not None and (report is None or self._rules.standing_repeat_min):
                 photographer.improve(self._shots.setdefault(track.number, []), read)
+                if view is None or not view.dark:
+                    add(self._bodies.setdefault(track.number, {}), tally(image, read.quad))
+        self._note_plates(at)
+
+    def _note_plates(self, at: datetime) -> None:
+        """Tell the trip line where plates are, or would be."""
+        if self._line is None:
+            return
+        width_px, height_px = self._frame_size_px
+        for track in self._tracker.open_tracks:
+            if at - track.last_at <= _LOST_WITHIN:
+                x, y = track.expected(at)
+                self._line.note_plate(at, x / width_px, y / height_px, track)
 
     def _detections(self, image: Image) -> list[Detection]:
         """The plates in the region of interest."""
@@ -232,20 +247,28 @@ class Pipeline:
         ripe = []
         for track in self._tracker.open_tracks:
             report = self._reported.get(track.number)
-            age = at - track.first_at
             if report is not None:
-                if self._repeats.due(report, at):
-                    ripe.append(track)
-            elif age >= hold and (age >= hold * _UNSURE_HOLD or self._vote(track).state == "read"):
+                due = self._repeats.due(report, at)
+            else:
+                age = at - track.first_at
+                sure = self._vote(track).state == "read"
+                due = age >= hold * _UNSURE_HOLD or (
+                    sure and (age >= hold or self._has_crossed(track))
+                )
+            if due:
                 ripe.append(track)
         return ripe
+
+    def _has_crossed(self, track: Track) -> bool:
+        ends = self._camera.trip_line
+        return ends is not None and has_crossed(track.points, ends, self._frame_size_px)
 
     def _close(self, tracks: Sequence[Track]) -> list[Entry | None]:
         entries = []
         for track in tracks:
             if track.number not in self._reported:
                 entries.append(self._report(track, track.last_at))
-            for kept in (self._shots, self._reported, self._reports, self._votes):
+            for kept in (self._shots, self._reported, self._reports, self._votes, self._bodies):
                 kept.pop(track.number, None)
         return entries
 
@@ -265,6 +288,7 @@ class Pipeline:
         if earlier is not None and not self._repeats.due(earlier, at):
             earlier.box, earlier.seen_at = track.box, track.last_at
             self._reported[track.number] = earlier
+            track.reported = True
             return None
         if earlier is not None:
             earlier.reported_at = at
@@ -272,23 +296,64 @@ class Pipeline:
         else:
             report = self._repeats.add(Reported(result.text, sure, track.box, track.last_at, at))
         self._reported[track.number] = report
+        track.reported = True
         self._shots[track.number] = []
-        return self._entry(Seen(track, result, choose(shots, result.text), self._frame_size_px))
+        size_px = self._frame_size_px
+        return self._entry(
+            Seen(
+                track,
+                result,
+                choose(shots, result.text),
+                size_px,
+                color=name_of(self._bodies.get(track.number, {})),
+                speed_kmh=self._gauge.speed_kmh(track.points, size_px) if self._gauge else None,
+            )
+        )
 
     def _entry(self, seen: Seen) -> Entry:
         track = seen.track
         nth = self._reports.get(track.number, 0)
         self._reports[track.number] = nth + 1
-        passage_id = (
-            ids.mint(seen.shot.captured_at)
-            if self._camera.live
-            else ids.derive(track.first_at, self._camera.id, track.origin, str(nth))
-        )
         return make_passage(
             seen,
-            passage_id=passage_id,
+            passage_id=self._id(seen.shot.captured_at, track.first_at, track.origin, str(nth)),
             camera_id=self._camera.id,
             scene=self._scene,
+            clock=self._clock_state(),
+            models=self._models,
+        )
+
+    def _id(self, captured_at: datetime, first_at: datetime, *names: str) -> UUID:
+        """Of a new passage; for a recording the same each time it is read."""
+        if self._camera.live:
+            return ids.mint(captured_at)
+        return ids.derive(first_at, self._camera.id, *names)
+
+    def _unplated(self, patches: Sequence[Patch]) -> list[Entry | None]:
+        """The passages of vehicles that no plate explains."""
+        if self._line is None:
+            return []
+        entries: list[Entry | None] = []
+        waiting, self._undecided = [*self._undecided, *patches], []
+        in_view = {track.number for track in self._tracker.open_tracks}
+        for patch in waiting:
+            if any(track.reported for track in patch.tracks.values()):
+                continue
+            if in_view & patch.tracks.keys():
+                self._undecided.append(patch)
+            elif self._line.is_vehicle(patch):
+                entries.append(self._unplated_entry(patch))
+        return entries
+
+    def _unplated_entry(self, patch: Patch) -> Entry | None:
+        if patch.shot is None or patch.box is None:
+            return None
+        middle = f"{patch.x:.1f}"
+        return make_unplated(
+            patch,
+            passage_id=self._id(patch.shot.captured_at, patch.first_at, "line", middle),
+            camera_id=self._camera.id,
+            lane=self._scene.lane(patch.x, self._line.y_at(patch.x)) if self._line else None,
             clock=self._clock_state(),
             models=self._models,
         )
@@ -304,8 +369,3 @@ class Pipeline:
             )
             known = self._votes[track.number] = (track.attempts, result)
         return known[1]
-
-
-def _fingerprint(camera: CameraConfig) -> str:
-    """Changes when a camera is given another source."""
-    return hashlib.sha256(camera.source.encode()).hexdigest()[:16]

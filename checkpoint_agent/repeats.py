@@ -85,18 +85,18 @@ class Repeats:
         horizon = max(self._same_within, self._standing_gap)
         self._reported = [r for r in self._reported if abs(at - r.seen_at) <= horizon]
 
-    def as_json(self) -> str:
-        """All of it, for the outbox."""
-        return json.dumps([_row(report) for report in self._reported], ensure_ascii=False)
+    def as_json(self, later: timedelta = timedelta(0)) -> str:
+        """All of it, for the outbox; with ``later`` added to all times."""
+        return json.dumps([_row(report, later) for report in self._reported], ensure_ascii=False)
 
 
-def _row(report: Reported) -> Sequence[object]:
+def _row(report: Reported, later: timedelta) -> Sequence[object]:
     return (
         report.text,
         report.sure,
         report.box.as_tuple(),
-        to_microseconds(report.seen_at),
-        to_microseconds(report.reported_at),
+        to_microseconds(report.seen_at + later),
+        to_microseconds(report.reported_at + later),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,12 +15,15 @@ from starlette.responses import Response
 from server import audit_routes, health
 from server.alerts import routes as alert_routes
 from server.alerts.stream import AlertStream
+from server.audit_anchor import note_head
+from server.auth import approval_routes, user_routes
 from server.auth import routes as auth_routes
+from server.auth.limits import RateLimiter
 from server.checkpoints import routes as checkpoint_routes
 from server.clock import Clock, utc_now
 from server.context import AppContext
 from server.db import Database
-from server.errors import RequestError
+from server.errors import RequestError, SettingsError, Unavailable
 from server.http import EdgeOfHttp, problem_of
 from server.ingest import routes as ingest_routes
 from server.ingest.evidence_store import EvidenceStore
@@ -30,6 +34,8 @@ from server.watchlists import copies as watchlist_copies
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
 from server.web import pages
+
+_log = logging.getLogger(__name__)
 
 _ROUTERS = (
     health.router,
@@ -42,6 +48,8 @@ _ROUTERS = (
     alert_routes.router,
     checkpoint_routes.router,
     audit_routes.router,
+    user_routes.router,
+    approval_routes.router,
 )
 
 
@@ -58,6 +66,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         watchlist=WatchlistCache(),
         stream=AlertStream(settings.alerts.poll_ms / 1000, settings.alerts.keepalive_s),
         evidence=EvidenceStore(settings.evidence_dir),
+        limiter=RateLimiter(settings.limits.requests_per_minute),
     )
     app = FastAPI(
         title="Kakou 卡口",
@@ -92,12 +101,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async def latest() -> int:
         return await run_in_threadpool(alert_routes.latest, context)
 
-    watching = asyncio.create_task(context.stream.watch(latest), name="alert stream")
+    tasks = (
+        asyncio.create_task(context.stream.watch(latest), name="alert stream"),
+        asyncio.create_task(_anchor(context), name="audit anchors"),
+    )
     try:
         yield
     finally:
         context.stream.stop()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         context.database.close()
+
+
+async def _anchor(context: AppContext) -> None:
+    """Note the audit log's head from time to time; a failure is said and tried again."""
+    path = context.settings.audit_anchor_file
+    while True:
+        try:
+            await run_in_threadpool(note_head, context.database, path, context.clock)
+        except (Unavailable, SettingsError, OSError):
+            _log.exception("the audit log's head cannot be noted; trying again")
+        await asyncio.sleep(context.settings.audit.anchor_every_s)

@@ -13,18 +13,23 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from server.db import next_number
-from server.errors import InvalidRequest, PurposeMissing
-from server.tables import AuditRecord, Counter
+from server.errors import InvalidRequest, PurposeMissing, TooManyRequests
+from server.protection import is_sought
+from server.settings_security import LimitSettings
+from server.tables import AuditRecord, CaseMember, Counter, ProtectedSought, User
 
 GENESIS_HASH = "0" * 64
 """What the first record has for the hash of its predecessor."""
+
+SOUGHT = "protected"
+"""Key of the mark in a record's detail that somebody was looking for a protected plate."""
 
 MAX_PURPOSE_LENGTH = 200
 MAX_CASE_NUMBER_LENGTH = 64
@@ -36,6 +41,15 @@ class Purpose:
 
     purpose: str
     case_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The head of the log as it was at some instant; kept outside the database."""
+
+    seq: int
+    hash: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +101,21 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
 ) -> int:
     """Append one record and return its number.
 
+    A ``plate`` in the detail that is, or as a pattern means, a protected one is marked as such;
+    the mark is for the custodian's eyes alone.
+
     ``action`` is ``thing.verb`` (``passage.search``, ``watchlist.add``, ``alert.sign`` …);
     ``detail`` holds strings, whole numbers, booleans, nulls and lists of these only, so that its
     hash is the same on every engine.
     """
+    detail = dict(detail)
+    case_number = purpose.case_number if purpose else detail.get("case_number")
+    if case_number:
+        _open_case(session, case_number, user_name, now)
+    plate = detail.get("plate")
+    sought = isinstance(plate, str) and is_sought(session, plate)
+    if sought:
+        detail[SOUGHT] = True
     seq = next_number(session, "audit")
     prev = session.scalar(select(AuditRecord.hash).where(AuditRecord.seq == seq - 1))
     row = AuditRecord(
@@ -99,34 +124,48 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
         user_name=user_name,
         action=action,
         purpose=purpose.purpose if purpose else None,
-        case_number=purpose.case_number if purpose else None,
-        detail=dict(detail),
+        case_number=case_number or None,
+        detail=detail,
         address=address,
         prev_hash=prev or GENESIS_HASH,
         hash="",
     )
     row.hash = _hash(row)
     session.add(row)
+    if sought:
+        session.add(ProtectedSought(audit_seq=seq))
     session.flush()
     return seq
 
 
+def _open_case(session: Session, case_number: str, user_name: str, now: datetime) -> None:
+    """Let the first officer who names a case answer for it; further ones he adds himself."""
+    known = select(CaseMember.user_name).where(CaseMember.case_number == case_number)
+    if session.scalar(known.limit(1)) is not None:
+        return
+    user = session.get(User, user_name)
+    if user is not None and user.role != "operator":
+        session.add(
+            CaseMember(
+                case_number=case_number, user_name=user_name, added_at=now, added_by=user_name
+            )
+        )
+        session.flush()
+
+
 def recent(
     session: Session,
-    *,
+    *conditions: ColumnElement[bool],
     limit: int = 100,
     before_seq: int | None = None,
-    user_name: str | None = None,
-    case_number: str | None = None,
 ) -> tuple[AuditView, ...]:
-    """Give records newest first; ``before_seq`` continues a page."""
-    query = select(AuditRecord).order_by(AuditRecord.seq.desc()).limit(limit)
+    """Give records newest first, as written; ``before_seq`` continues a page.
+
+    What people are shown of them says :mod:`server.audit_search`.
+    """
+    query = select(AuditRecord).where(*conditions).order_by(AuditRecord.seq.desc()).limit(limit)
     if before_seq is not None:
         query = query.where(AuditRecord.seq < before_seq)
-    if user_name:
-        query = query.where(AuditRecord.user_name == user_name)
-    if case_number:
-        query = query.where(AuditRecord.case_number == case_number)
     return tuple(
         AuditView(
             seq=row.seq,
@@ -143,9 +182,40 @@ def recent(
     )
 
 
-def verify(session: Session) -> Iterator[str]:
-    """Walk the whole chain and say every fault found; nothing said means it is whole."""
+def require_pace(session: Session, user_name: str, now: datetime, limits: LimitSettings) -> None:
+    """Refuse a query of somebody who has made too many accounted ones within the hour.
+
+    Raises:
+        TooManyRequests: so it is.
+    """
+    if limits.searches_per_hour == 0:
+        return
+    made = (
+        select(AuditRecord.seq)
+        .where(
+            AuditRecord.user_name == user_name,
+            AuditRecord.at > now - timedelta(hours=1),
+            AuditRecord.purpose.is_not(None),
+        )
+        .limit(limits.searches_per_hour)
+        .subquery()
+    )
+    count = session.scalar(select(func.count()).select_from(made)) or 0
+    if count >= limits.searches_per_hour:
+        raise TooManyRequests(
+            f"{limits.searches_per_hour} queries within the hour (limits.searches_per_hour)",
+            retry_after_s=600,
+        )
+
+
+def verify(session: Session, anchors: Sequence[Anchor] = ()) -> Iterator[str]:
+    """Walk the whole chain and say every fault found; nothing said means it is whole.
+
+    The chain alone tells an edit and a gap. That the newest records were removed, or that the
+    chain was computed anew from some record on, tell the anchors, which lie elsewhere.
+    """
     expected_seq, prev = 1, GENESIS_HASH
+    held = {anchor.seq: anchor for anchor in anchors}
     rows = select(AuditRecord).order_by(AuditRecord.seq).execution_options(yield_per=1000)
     for row in session.scalars(rows):
         if row.seq != expected_seq:
@@ -154,10 +224,22 @@ def verify(session: Session) -> Iterator[str]:
             yield f"record {row.seq}: does not follow record {row.seq - 1}"
         if row.hash != _hash(row):
             yield f"record {row.seq}: altered"
+        anchor = held.pop(row.seq, None)
+        if anchor is not None and anchor.hash != row.hash:
+            yield f"record {row.seq}: not the one anchored at {anchor.at.isoformat()}"
         expected_seq, prev = row.seq + 1, row.hash
+        session.expunge(row)
     last = session.execute(select(Counter.value).where(Counter.name == "audit")).scalar_one()
+    last = max([last, *held])
     if expected_seq <= last:
         yield f"record {expected_seq} to {last}: missing"
+
+
+def head(session: Session, now: datetime) -> Anchor | None:
+    """The newest record's number and hash, to be kept elsewhere; None while there is none."""
+    newest = select(AuditRecord.seq, AuditRecord.hash).order_by(AuditRecord.seq.desc()).limit(1)
+    row = session.execute(newest).one_or_none()
+    return None if row is None else Anchor(row.seq, row.hash, now)
 
 
 def _hash(row: AuditRecord) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from server.alerts.stream import AlertStream
+from server.auth.limits import RateLimiter
 from server.clock import Clock
 from server.db import Database
 from server.ingest.evidence_store import EvidenceStore
@@ -23,6 +24,7 @@ class AppContext:
     watchlist: WatchlistCache
     stream: AlertStream
     evidence: EvidenceStore
+    limiter: RateLimiter
 
 
 def context_of(request: Request) -> AppContext:

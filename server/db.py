@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from server.errors import SettingsError, Unavailable
+from server.errors import InvalidRequest, SettingsError, Unavailable
 from server.settings import Settings
 from server.tables import Counter
 
@@ -103,6 +103,12 @@ class Database:
             raise Unavailable(
                 "the database is locked or away", retry_after_s=self._retry_after_s
             ) from error
+        except ValueError as error:
+            # psycopg2 refuses NUL, both drivers halves of surrogate pairs: only what somebody
+            # sent can hold them, wherever it was going to
+            if isinstance(error, UnicodeEncodeError) or "NUL" in str(error):
+                raise InvalidRequest("a text holds a character that cannot be stored") from None
+            raise
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Unavailable(

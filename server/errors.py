@@ -12,10 +12,13 @@
     │   ├── NotAuthenticated     401  no valid session or token: log in, or issue a token
     │   ├── NotAllowed           403  known, but the role or the binding does not cover it
     │   ├── CsrfFailed           403  the page's token is missing or stale: reload the page
+    │   ├── ApprovalNeeded       403  further back than everybody may look: ask for approval
+    │   ├── PasswordStale        403  somebody else has set the password: choose another first
     │   ├── NotFound             404  no such thing: the caller
     │   ├── Conflict             409  the state does not permit it (signed already, exists already)
     │   ├── TooLarge             413  over a limit of the wire contract: the caller sends less
     │   ├── TooManyAttempts      429  log-in throttled: wait `retry_after_s`
+    │   ├── TooManyRequests      429  one person asks too much too fast: wait `retry_after_s`
     │   └── Unavailable          503  database locked or away: retry after `retry_after_s`
     └── (anything else is a defect of ours: 500, logged with its traceback, never swallowed)
 
@@ -97,6 +100,20 @@ class CsrfFailed(RequestError):
     code = "csrf_failed"
 
 
+class ApprovalNeeded(RequestError):
+    """A look further back than everybody may; another person has to approve it."""
+
+    status = 403
+    code = "approval_needed"
+
+
+class PasswordStale(RequestError):
+    """The password was set by somebody else; nothing else is done before it is changed."""
+
+    status = 403
+    code = "password_stale"
+
+
 class NotFound(RequestError):
     """No such thing."""
 
@@ -123,6 +140,13 @@ class TooManyAttempts(RequestError):
 
     status = 429
     code = "too_many_attempts"
+
+
+class TooManyRequests(RequestError):
+    """One person asks too much too fast."""
+
+    status = 429
+    code = "too_many_requests"
 
 
 class Unavailable(RequestError):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import Malformed, RequestError, TooLarge
+from server.errors import CsrfFailed, Malformed, RequestError, TooLarge
 from server.wire import EVIDENCE_PATH, INGEST_PATH, MAX_BATCH_BYTES, MAX_EVIDENCE_BYTES
 
 _log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ CONTENT_SECURITY_POLICY = (
     "font-src 'self'; media-src 'self'; connect-src 'self'; worker-src 'self' blob:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HSTS = "max-age=31536000"
 _HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
@@ -55,6 +57,8 @@ async def raw_body(request: Request) -> bytes:
 
 
 RawBody = Annotated[bytes, Depends(raw_body)]
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+"""A number in a path that names a row: what no database can hold is refused, not passed on."""
 
 
 def problem(
@@ -129,13 +133,17 @@ class EdgeOfHttp:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault("strict-transport-security", _HSTS)
                 if scope["path"].startswith("/api/"):
                     headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:
+            _refuse_foreign(scope)
             await self._app(scope, _limited(scope, receive), send_with_headers)
         except Exception as error:
+            # what a layer outside the routes refuses is answered here; see also _answer of the app
             if not isinstance(error, RequestError):
                 _log.exception("%s %s failed", scope["method"], _route(scope))
             if status:
@@ -149,6 +157,16 @@ class EdgeOfHttp:
                 status,
                 (time.monotonic() - began) * 1000,
             )
+
+
+def _refuse_foreign(scope: Scope) -> None:
+    """Refuse what another site's page sends: browsers say so (Fetch Metadata), programs do not.
+
+    This guards the log-in, which has no session whose token could be asked for.
+    """
+    site = dict(scope["headers"]).get(b"sec-fetch-site", b"none")
+    if scope["method"] not in _SAFE_METHODS and site not in {b"none", b"same-origin"}:
+        raise CsrfFailed("sent by another site's page")
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

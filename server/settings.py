@@ -17,6 +17,13 @@ from pydantic import Field, ValidationError, field_validator
 
 from server.errors import SettingsError
 from server.settings_section import Section
+from server.settings_security import (
+    ApprovalSettings,
+    AuditSettings,
+    LimitSettings,
+    OidcSettings,
+    SessionSettings,
+)
 from server.settings_storage import (
     DatabaseSettings,
     EvidenceSettings,
@@ -46,20 +53,6 @@ class HttpSettings(Section):
         description="Proxies whose X-Forwarded-* headers are believed, comma separated.",
     )
     shutdown_s: int = Field(default=5, ge=1, le=120, description="Time for requests to finish.")
-
-
-class SessionSettings(Section):
-    """Log-in of people."""
-
-    lifetime_s: int = Field(
-        default=12 * 3600, ge=60, le=7 * 86_400, description="A session ends after."
-    )
-    max_failures: int = Field(
-        default=5, ge=1, le=100, description="Failed log-ins per name and address before a pause."
-    )
-    failure_window_s: int = Field(
-        default=900, ge=10, le=86_400, description="Time over which failures are counted."
-    )
 
 
 class AlertSettings(Section):
@@ -203,6 +196,10 @@ class Settings(Section):
     metrics: MetricsSettings = MetricsSettings()
     http: HttpSettings = HttpSettings()
     sessions: SessionSettings = SessionSettings()
+    oidc: OidcSettings = OidcSettings()
+    limits: LimitSettings = LimitSettings()
+    approval: ApprovalSettings = ApprovalSettings()
+    audit: AuditSettings = AuditSettings()
     ingest: IngestSettings = IngestSettings()
     alerts: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
@@ -216,6 +213,11 @@ class Settings(Section):
     def evidence_dir(self) -> Path:
         """Folder of the evidence pictures."""
         return self.data_dir / "evidence"
+
+    @property
+    def audit_anchor_file(self) -> Path:
+        """Where the audit log's head is noted."""
+        return self.audit.anchor_file or self.data_dir / "audit-anchors.jsonl"
 
     @property
     def database_url(self) -> str:

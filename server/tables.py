@@ -495,6 +495,14 @@ class ProtectedPlate(Base):
     lifted_reason: Mapped[str | None] = mapped_column(String(500))
 
 
+class ProtectedSought(Base):
+    """Names the audit records of people who were looking for a protected plate."""
+
+    __tablename__ = "protected_sought"
+
+    audit_seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
 class Approval(Base):
     """Leave to look further back than everybody may, asked for and given or refused."""
 
@@ -575,10 +583,11 @@ class AuditRecord(Base):
     """Who did or looked up what, when and why. Append-only and chained by hash."""
 
     __tablename__ = "audit_log"
+    __table_args__ = (Index(None, "user_name", "at"),)
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(index=True)
-    user_name: Mapped[str] = mapped_column(NAME, index=True)
+    user_name: Mapped[str] = mapped_column(NAME)
     action: Mapped[str] = mapped_column(String(40))
     purpose: Mapped[str | None] = mapped_column(String(200))
     case_number: Mapped[str | None] = mapped_column(String(64), index=True)

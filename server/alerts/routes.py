@@ -20,9 +20,11 @@ from server.alerts.service import (
 )
 from server.alerts.states import AlertState
 from server.alerts.stream import StreamEvent
-from server.auth.accounts import account_of
-from server.auth.guards import SESSION_COOKIE, ClientAddress, Operator
+from server.auth.guards import SESSION_COOKIE, ClientAddress, Operator, Watcher
+from server.auth.sessions import account_of
+from server.auth.sight import sight_of
 from server.context import AppContext, Context
+from server.http import RowId
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 
@@ -49,7 +51,7 @@ class CloseBody(BaseModel):
 
 @router.get("")
 def get_alerts(
-    _account: Operator,
+    account: Operator,
     context: Context,
     *,
     state: Annotated[list[AlertState], Query()] = [],  # noqa: B006 - copied by FastAPI
@@ -58,12 +60,13 @@ def get_alerts(
 ) -> AlertPage:
     """List alerts, newest first; ``cursor`` is where the stream goes on from."""
     with context.database.read() as session:
-        return list_alerts(session, states=state, limit=limit, before_id=before_id)
+        sight = sight_of(session, account, context.clock(), context.settings)
+        return list_alerts(session, sight, states=state, limit=limit, before_id=before_id)
 
 
 @router.get("/stream", response_class=StreamingResponse)
 async def get_stream(
-    account: Operator,
+    account: Watcher,
     request: Request,
     context: Context,
     *,
@@ -88,21 +91,23 @@ async def get_stream(
 
 
 @router.get("/{alert_id}")
-def get_one(alert_id: int, _account: Operator, context: Context) -> AlertView:
+def get_one(alert_id: RowId, account: Operator, context: Context) -> AlertView:
     """Give one alert."""
     with context.database.read() as session:
-        return get_alert(session, alert_id)
+        sight = sight_of(session, account, context.clock(), context.settings)
+        return get_alert(session, alert_id, sight)
 
 
 @router.post("/{alert_id}/sign")
 def post_sign(
-    alert_id: int, body: SignBody, account: Operator, address: ClientAddress, context: Context
+    alert_id: RowId, body: SignBody, account: Operator, address: ClientAddress, context: Context
 ) -> AlertView:
     """Take an alert over; the first signature counts, a later one is answered 409."""
     with context.database.write() as session:
         alert = sign_alert(
             session,
             alert_id,
+            sight=sight_of(session, account, context.clock(), context.settings),
             account=account,
             badge_number=body.badge_number or account.badge_number,
             unit=body.unit or account.unit,
@@ -115,13 +120,14 @@ def post_sign(
 
 @router.post("/{alert_id}/close")
 def post_close(
-    alert_id: int, body: CloseBody, account: Operator, address: ClientAddress, context: Context
+    alert_id: RowId, body: CloseBody, account: Operator, address: ClientAddress, context: Context
 ) -> AlertView:
     """Close a signed alert with its outcome."""
     with context.database.write() as session:
         alert = close_alert(
             session,
             alert_id,
+            sight=sight_of(session, account, context.clock(), context.settings),
             account=account,
             outcome=body.outcome,
             address=address,
@@ -137,10 +143,14 @@ def latest(context: AppContext) -> int:
         return latest_seq(session)
 
 
-def events_after(context: AppContext, seq: int) -> list[StreamEvent]:
-    """What a listener who has seen ``seq`` has not seen yet."""
+def events_after(context: AppContext, seq: int, token: str) -> list[StreamEvent]:
+    """What a listener who has seen ``seq`` has not seen yet, of what he may see now."""
+    now = context.clock()
     with context.database.read() as session:
-        changed = changed_after(session, seq)
+        account = account_of(session, token, now)
+        if account is None:
+            return []
+        changed = changed_after(session, seq, sight_of(session, account, now, context.settings))
     return [
         StreamEvent(
             seq=alert.changed_seq,
@@ -158,7 +168,7 @@ def _is_open(context: AppContext, token: str) -> bool:
 
 async def _events(context: AppContext, start: int, token: str) -> AsyncIterator[bytes]:
     async def fetch(seq: int) -> list[StreamEvent]:
-        return await run_in_threadpool(events_after, context, seq)
+        return await run_in_threadpool(events_after, context, seq, token)
 
     async def permitted() -> bool:
         return await run_in_threadpool(_is_open, context, token)

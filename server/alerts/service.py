@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from server import audit
 from server.alerts.states import AlertState, AlertStep, StepNotPossibleError, after_step
 from server.auth.accounts import Account
+from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
 from server.db import next_number
 from server.errors import Conflict, InvalidRequest, NotFound
@@ -88,8 +89,9 @@ class AlertCounts:
     overdue: int
 
 
-def list_alerts(
+def list_alerts(  # noqa: PLR0913 - whose eyes, which, how many, in what order
     session: Session,
+    sight: Sight,
     *,
     states: Sequence[AlertState] = (),
     limit: int = 100,
@@ -102,7 +104,7 @@ def list_alerts(
     """
     cursor = latest_seq(session)
     by_level = (Alert.level,) if gravest_first else ()
-    query = _joined().order_by(*by_level, Alert.id.desc()).limit(limit)
+    query = _joined(sight).order_by(*by_level, Alert.id.desc()).limit(limit)
     if states:
         query = query.where(Alert.state.in_([state.value for state in states]))
     if before_id is not None:
@@ -110,12 +112,14 @@ def list_alerts(
     return AlertPage(_views(session, query), cursor)
 
 
-def count_alerts(session: Session, now: datetime, overdue_s: float = 120.0) -> AlertCounts:
+def count_alerts(
+    session: Session, sight: Sight, now: datetime, overdue_s: float = 120.0
+) -> AlertCounts:
     """Count alerts by state; overdue are live ones unsigned for longer than ``overdue_s``."""
     rows = session.execute(
-        select(Alert.state, Alert.level, func.count().label("alerts")).group_by(
-            Alert.state, Alert.level
-        )
+        select(Alert.state, Alert.level, func.count().label("alerts"))
+        .where(*sight.conditions(Alert))
+        .group_by(Alert.state, Alert.level)
     ).all()
     by_state: Counted[str] = Counted()
     new_by_level = dict.fromkeys((1, 2, 3, 4), 0)
@@ -130,6 +134,7 @@ def count_alerts(session: Session, now: datetime, overdue_s: float = 120.0) -> A
             Alert.state == AlertState.NEW.value,
             Alert.delivery == "live",
             Alert.raised_at < now - timedelta(seconds=overdue_s),
+            *sight.conditions(Alert),
         )
     )
     return AlertCounts(
@@ -141,13 +146,13 @@ def count_alerts(session: Session, now: datetime, overdue_s: float = 120.0) -> A
     )
 
 
-def get_alert(session: Session, alert_id: int) -> AlertView:
+def get_alert(session: Session, alert_id: int, sight: Sight) -> AlertView:
     """One alert.
 
     Raises:
-        NotFound: no such alert.
+        NotFound: no such alert, or none that he may see.
     """
-    found = _views(session, _joined().where(Alert.id == alert_id))
+    found = _views(session, _joined(sight).where(Alert.id == alert_id))
     if not found:
         raise NotFound(f"no alert {alert_id}")
     return found[0]
@@ -158,11 +163,13 @@ def latest_seq(session: Session) -> int:
     return session.execute(select(Counter.value).where(Counter.name == "alert")).scalar_one()
 
 
-def changed_after(session: Session, seq: int, limit: int = 200) -> tuple[AlertView, ...]:
+def changed_after(
+    session: Session, seq: int, sight: Sight, limit: int = 200
+) -> tuple[AlertView, ...]:
     """Alerts raised or changed after a number, in the order of their changes."""
     return _views(
         session,
-        _joined().where(Alert.changed_seq > seq).order_by(Alert.changed_seq).limit(limit),
+        _joined(sight).where(Alert.changed_seq > seq).order_by(Alert.changed_seq).limit(limit),
     )
 
 
@@ -170,6 +177,7 @@ def sign_alert(  # noqa: PLR0913 - which, by whom, with what sign, from where, w
     session: Session,
     alert_id: int,
     *,
+    sight: Sight,
     account: Account,
     badge_number: str,
     unit: str,
@@ -186,7 +194,7 @@ def sign_alert(  # noqa: PLR0913 - which, by whom, with what sign, from where, w
     badge_number, unit = badge_number.strip(), unit.strip()
     _require_text(badge_number, "badge_number", 32)
     _require_text(unit, "unit", 100)
-    alert = _take(session, alert_id, AlertStep.SIGN)
+    alert = _take(session, alert_id, AlertStep.SIGN, sight)
     alert.signed_at, alert.signed_by = now, account.name
     alert.badge_number, alert.unit = badge_number, unit
     session.flush()
@@ -203,13 +211,14 @@ def sign_alert(  # noqa: PLR0913 - which, by whom, with what sign, from where, w
             "unit": unit,
         },
     )
-    return get_alert(session, alert_id)
+    return get_alert(session, alert_id, sight)
 
 
 def close_alert(  # noqa: PLR0913 - which, by whom, how it ended, from where, when
     session: Session,
     alert_id: int,
     *,
+    sight: Sight,
     account: Account,
     outcome: str,
     address: str,
@@ -224,7 +233,7 @@ def close_alert(  # noqa: PLR0913 - which, by whom, how it ended, from where, wh
     """
     outcome = outcome.strip()
     _require_text(outcome, "outcome", 2000)
-    alert = _take(session, alert_id, AlertStep.CLOSE)
+    alert = _take(session, alert_id, AlertStep.CLOSE, sight)
     alert.closed_at, alert.closed_by, alert.outcome = now, account.name, outcome
     session.flush()
     audit.record(
@@ -235,14 +244,14 @@ def close_alert(  # noqa: PLR0913 - which, by whom, how it ended, from where, wh
         action="alert.close",
         detail={"alert": alert.id, "plate": alert.plate, "outcome": outcome},
     )
-    return get_alert(session, alert_id)
+    return get_alert(session, alert_id, sight)
 
 
-def _take(session: Session, alert_id: int, step: AlertStep) -> Alert:
+def _take(session: Session, alert_id: int, step: AlertStep, sight: Sight) -> Alert:
     """Lock all alerts' changes, take this one through a step and number the change."""
     seq = next_number(session, "alert")
     alert = session.get(Alert, alert_id)
-    if alert is None:
+    if alert is None or not sight.shows(alert.plate, alert.checkpoint_id):
         raise NotFound(f"no alert {alert_id}")
     try:
         alert.state = after_step(AlertState(alert.state), step).value
@@ -257,7 +266,7 @@ def _require_text(value: str, field: str, longest: int) -> None:
         raise InvalidRequest(f"{field}: 1 to {longest} characters", field=field)
 
 
-def _joined() -> Select[Alert, WatchlistEntry, Passage]:
+def _joined(sight: Sight) -> Select[Alert, WatchlistEntry, Passage]:
     # the passage may have been removed by retention; its alert stays
     return (
         select(Alert, WatchlistEntry, Passage)
@@ -270,6 +279,7 @@ def _joined() -> Select[Alert, WatchlistEntry, Passage]:
                 Passage.plate == Alert.plate,
             ),
         )
+        .where(*sight.conditions(Alert))
     )
 
 

@@ -5,16 +5,27 @@ the route's transaction begins. For people every request that may change somethi
 the session's CSRF token, in the header ``X-CSRF-Token`` or in the form field ``csrf_token``.
 """
 
+import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from server.auth.accounts import Account, Role, account_of, csrf_matches
+from server.auth.accounts import Account, Role
 from server.auth.agents import AgentIdentity, identity_of
+from server.auth.sessions import account_of, csrf_matches, is_due, touch
 from server.context import AppContext, Context
-from server.errors import CsrfFailed, NotAllowed, NotAuthenticated
+from server.errors import (
+    CsrfFailed,
+    NotAllowed,
+    NotAuthenticated,
+    PasswordStale,
+    Unavailable,
+)
 from server.wire import AUTHORIZATION_SCHEME
+
+_log = logging.getLogger(__name__)
 
 SESSION_COOKIE = "kakou_session"
 CSRF_HEADER = "x-csrf-token"
@@ -29,7 +40,21 @@ def client_address(request: Request) -> str:
 
 
 def optional_account(request: Request, context: Context) -> Account | None:
-    """Who is logged in, or None."""
+    """Who is logged in and at work, or None; that he was at work is noted."""
+    token = request.cookies.get(SESSION_COOKIE)
+    if not token:
+        return None
+    now = context.clock()
+    with context.database.read() as session:
+        account = account_of(session, token, now, context.settings.sessions.idle_s)
+        due = account is not None and is_due(session, token, now)
+    if due:
+        _touch(context, token, now)
+    return account
+
+
+def watching_account(request: Request, context: Context) -> Account | None:
+    """Who is logged in, at work or not: a wall may be watched without a hand being moved."""
     token = request.cookies.get(SESSION_COOKIE)
     if not token:
         return None
@@ -37,17 +62,41 @@ def optional_account(request: Request, context: Context) -> Account | None:
         return account_of(session, token, context.clock())
 
 
-async def signed_in(
-    request: Request, account: Annotated[Account | None, Depends(optional_account)]
-) -> Account:
+OptionalAccount = Annotated[Account | None, Depends(optional_account)]
+
+
+async def signed_in(request: Request, context: Context, account: OptionalAccount) -> Account:
     """Somebody who is logged in and, where the request may change something, sent it himself.
 
     Raises:
         NotAuthenticated: no open session.
         CsrfFailed: the token is missing or not this session's.
+        TooManyRequests: he asks too much too fast.
     """
+    return await _checked(request, context, account)
+
+
+async def _watching(
+    request: Request,
+    context: Context,
+    account: Annotated[Account | None, Depends(watching_account)],
+) -> Account:
+    return _current(await _checked(request, context, account), Role.OPERATOR)
+
+
+def requires(role: Role) -> Callable[[Account], Account]:
+    """Make the guard for a role."""
+
+    def guard(account: Annotated[Account, Depends(signed_in)]) -> Account:
+        return _current(account, role)
+
+    return guard
+
+
+async def _checked(request: Request, context: AppContext, account: Account | None) -> Account:
     if account is None:
         raise NotAuthenticated("log in first")
+    context.limiter.take(account.name, context.clock())
     if request.method not in _SAFE_METHODS:
         token = request.headers.get(CSRF_HEADER)
         if token is None and request.headers.get("content-type", "").startswith(_FORM_TYPES):
@@ -58,20 +107,30 @@ async def signed_in(
     return account
 
 
-def requires(role: Role) -> Callable[[Account], Account]:
-    """Make the guard for a role."""
-
-    def guard(account: Annotated[Account, Depends(signed_in)]) -> Account:
-        if not account.role.covers(role):
-            raise NotAllowed(f"needs the role {role}")
-        return account
-
-    return guard
+def _current(account: Account, role: Role) -> Account:
+    if account.must_change_password:
+        raise PasswordStale("somebody else has set your password; choose another first")
+    if not account.role.covers(role):
+        raise NotAllowed(f"needs the role {role}")
+    return account
 
 
-OptionalAccount = Annotated[Account | None, Depends(optional_account)]
+def _touch(context: AppContext, token: str, now: datetime) -> None:
+    try:
+        with context.database.write() as session:
+            touch(session, token, now)
+    except Unavailable:  # the answer matters more than the note; the next request makes it
+        _log.warning("that a session was used could not be noted")
+
+
+SignedIn = Annotated[Account, Depends(signed_in)]
+"""Anybody, even before he has changed a password that somebody else has set."""
+Watcher = Annotated[Account, Depends(_watching)]
+"""An operator whose wall is watched; his session's idleness does not matter."""
 Operator = Annotated[Account, Depends(requires(Role.OPERATOR))]
 Officer = Annotated[Account, Depends(requires(Role.OFFICER))]
+Supervisor = Annotated[Account, Depends(requires(Role.SUPERVISOR))]
+Custodian = Annotated[Account, Depends(requires(Role.CUSTODIAN))]
 Administrator = Annotated[Account, Depends(requires(Role.ADMINISTRATOR))]
 ClientAddress = Annotated[str, Depends(client_address)]
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.auth.accounts import Account, Role, log_in, log_out
-from server.auth.guards import SESSION_COOKIE, ClientAddress, Operator
+from server.auth.accounts import Account, Role
+from server.auth.guards import SESSION_COOKIE, ClientAddress, SignedIn
+from server.auth.sessions import log_in, log_out
 from server.context import AppContext, Context
 from server.http import no_content
 
@@ -32,6 +33,8 @@ class Opened:
     role: Role
     csrf_token: str
     expires_at: datetime
+    must_change_password: bool
+    """Nothing else is answered before ``POST /api/v1/account/password``."""
 
 
 @router.post("/login")
@@ -56,14 +59,14 @@ def post_login(
 
 
 @router.get("/session")
-def get_session(account: Operator) -> Opened:
+def get_session(account: SignedIn) -> Opened:
     """Who is logged in."""
     return _opened(account)
 
 
 @router.post("/logout", status_code=204)
 def post_logout(
-    _account: Operator, request: Request, address: ClientAddress, context: Context
+    _account: SignedIn, request: Request, address: ClientAddress, context: Context
 ) -> Response:
     """End the session."""
     with context.database.write() as session:
@@ -95,4 +98,5 @@ def _opened(account: Account) -> Opened:
         role=account.role,
         csrf_token=account.csrf_token,
         expires_at=account.expires_at,
+        must_change_password=account.must_change_password,
     )

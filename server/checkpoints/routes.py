@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from server.auth.guards import Operator
+from server.auth.sight import sight_of
 from server.checkpoints.service import AgentView, CheckpointView, list_agents, list_checkpoints
 from server.context import Context
 
@@ -10,10 +11,11 @@ router = APIRouter(prefix="/api/v1", tags=["checkpoints"])
 
 
 @router.get("/checkpoints")
-def get_checkpoints(_account: Operator, context: Context) -> tuple[CheckpointView, ...]:
-    """List checkpoints with cameras, their state and the latest passage."""
+def get_checkpoints(account: Operator, context: Context) -> tuple[CheckpointView, ...]:
+    """List the checkpoints of one's areas with cameras, their state and the latest passage."""
     with context.database.read() as session:
-        return list_checkpoints(session)
+        sight = sight_of(session, account, context.clock(), context.settings)
+        return tuple(c for c in list_checkpoints(session) if sight.covers(c.place.id))
 
 
 @router.get("/agents")

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server import audit
+from server.auth.sight import Sight, sight_of
 from server.checkpoints.service import places
 from server.errors import InvalidRequest
 from server.passages.lookup import Inquiry, in_utc
@@ -17,15 +18,16 @@ from server.tables import Passage
 from server.trajectories.build import RouteRules, Trajectory, build_trajectory
 
 
-def trajectory_of(
+def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose eyes
     session: Session,
     plate: str,
     *,
     since: datetime | None,
     until: datetime | None,
+    sight: Sight,
     settings: TrajectorySettings,
 ) -> Trajectory:
-    """Reconstruct the route of a whole plate; ``since`` inclusive, ``until`` exclusive.
+    """Reconstruct the route of a whole plate, of what one may see; ``since`` inclusive, ``until`` exclusive.
 
     Raises:
         InvalidRequest: not a whole plate, or the period is empty.
@@ -37,7 +39,7 @@ def trajectory_of(
         raise InvalidRequest("until: must be after since", field="until")
     statement = (
         select(Passage)
-        .where(Passage.plate == plate)
+        .where(Passage.plate == plate, *sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
         .limit(settings.max_sightings + 1)
     )
@@ -77,11 +79,20 @@ def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what peri
     Raises:
         PurposeMissing: purpose or case number is missing.
         InvalidRequest: not a whole plate, or the period is empty.
+        ApprovalNeeded: further back than is open to him.
     """
     purpose = audit.stated_purpose(inquiry.purpose, inquiry.case_number, settings.search.purposes)
-    since, until = in_utc("since", since), in_utc("until", until)
+    sight = sight_of(
+        session,
+        inquiry.account,
+        inquiry.now,
+        settings,
+        case_number=purpose.case_number,
+        plate=normal_pattern(plate),
+    )
+    since, until = sight.reach(in_utc("since", since)), in_utc("until", until)
     trajectory = trajectory_of(
-        session, plate, since=since, until=until, settings=settings.trajectory
+        session, plate, since=since, until=until, sight=sight, settings=settings.trajectory
     )
     audit.record(
         session,

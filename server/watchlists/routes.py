@@ -5,6 +5,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from server.auth.guards import ClientAddress, Officer, Operator
 from server.context import Context
+from server.http import RowId
 from server.passages.lookup import in_utc
 from server.watchlists.service import (
     EntryView,
@@ -75,7 +76,7 @@ def post_entry(
 
 @router.post("/{entry_id}/withdraw")
 def post_withdraw(
-    entry_id: int, body: WithdrawBody, account: Officer, address: ClientAddress, context: Context
+    entry_id: RowId, body: WithdrawBody, account: Officer, address: ClientAddress, context: Context
 ) -> EntryView:
     """Take an entry off the watchlist; it stays on record."""
     with context.database.write() as session:

@@ -12,6 +12,7 @@ from anpr.plate import PlateColor, parse
 from server import audit
 from server.auth.accounts import Account, Role
 from server.auth.guards import Administrator, ClientAddress, Officer, Operator
+from server.auth.sight import sight_of
 from server.checkpoints.service import (
     AgentView,
     CameraView,
@@ -22,6 +23,7 @@ from server.checkpoints.service import (
 )
 from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest, NotFound
+from server.http import RowId
 from server.watchlists.service import (
     NewEntry,
     add_entry,
@@ -109,7 +111,7 @@ def withdraw(  # noqa: PLR0913, PLR0917 - the form's fields
     context: Context,
     account: Officer,
     address: ClientAddress,
-    entry_id: int,
+    entry_id: RowId,
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Take an entry off the watchlist (撤控)."""
@@ -213,7 +215,12 @@ def checkpoints(request: Request, context: Context, account: Operator) -> Respon
     now = context.clock()
     with context.database.read() as session:
         agents = list_agents(session)
-        rows = [checkpoint_row(one, agents, now) for one in list_checkpoints(session)]
+        sight = sight_of(session, account, now, context.settings)
+        rows = [
+            checkpoint_row(one, agents, now)
+            for one in list_checkpoints(session)
+            if sight.covers(one.place.id)
+        ]
     return render(
         request,
         "checkpoints.html",

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from server.auth.accounts import log_in, log_out
-from server.auth.guards import SESSION_COOKIE, ClientAddress, Operator, OptionalAccount
+from server.auth.guards import SESSION_COOKIE, ClientAddress, OptionalAccount, SignedIn
 from server.auth.routes import set_session_cookie
+from server.auth.sessions import log_in, log_out
 from server.context import Context
 from server.errors import NotAuthenticated, TooManyAttempts
 from server.web.forms import local_path
@@ -80,7 +80,7 @@ def do_login(  # noqa: PLR0913, PLR0917 - the form's fields
 
 @router.post("/logout")
 def do_logout(
-    request: Request, context: Context, _account: Operator, address: ClientAddress
+    request: Request, context: Context, _account: SignedIn, address: ClientAddress
 ) -> Response:
     """End the session; the guard has checked that the page itself asks for it."""
     with context.database.write() as session:

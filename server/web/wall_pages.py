@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from server.alerts.service import close_alert, count_alerts, list_alerts, sign_alert
 from server.alerts.states import AlertState
 from server.auth.accounts import Account
-from server.auth.guards import ClientAddress, Operator
+from server.auth.guards import ClientAddress, Operator, Watcher
+from server.auth.sight import sight_of
 from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest
+from server.http import RowId
 from server.web.forms import said
 from server.web.rendering import language_of, render, wants_fragment
 from server.web.texts import load_texts
@@ -29,13 +31,13 @@ SILENT_KEEPALIVES = 2.5
 
 
 @router.get("/wall")
-def wall(request: Request, context: Context, account: Operator) -> Response:
+def wall(request: Request, context: Context, account: Watcher) -> Response:
     """The wall; its script keeps it live from the number it was drawn at."""
     return _wall(request, context, account, "")
 
 
 @router.get("/wall/board")
-def board(request: Request, context: Context, account: Operator) -> Response:
+def board(request: Request, context: Context, account: Watcher) -> Response:
     """The board alone."""
     return _wall(request, context, account, "")
 
@@ -46,7 +48,7 @@ def sign(  # noqa: PLR0913, PLR0917 - the form's fields
     context: Context,
     account: Operator,
     address: ClientAddress,
-    alert_id: int,
+    alert_id: RowId,
     badge_number: Annotated[str, Form()] = "",
     unit: Annotated[str, Form()] = "",
 ) -> Response:
@@ -57,6 +59,7 @@ def sign(  # noqa: PLR0913, PLR0917 - the form's fields
             sign_alert(
                 session,
                 alert_id,
+                sight=sight_of(session, account, context.clock(), context.settings),
                 account=account,
                 badge_number=badge_number,
                 unit=unit,
@@ -77,7 +80,7 @@ def close(  # noqa: PLR0913, PLR0917 - the form's fields
     context: Context,
     account: Operator,
     address: ClientAddress,
-    alert_id: int,
+    alert_id: RowId,
     outcome: Annotated[str, Form()] = "",
 ) -> Response:
     """End an alert with its outcome (办结)."""
@@ -87,6 +90,7 @@ def close(  # noqa: PLR0913, PLR0917 - the form's fields
             close_alert(
                 session,
                 alert_id,
+                sight=sight_of(session, account, context.clock(), context.settings),
                 account=account,
                 outcome=outcome,
                 address=address,
@@ -108,7 +112,7 @@ def _wall(request: Request, context: AppContext, account: Account, notice: str) 
     """The board, for a browser with the page around it."""
     silence_ms = round(context.settings.alerts.keepalive_s * SILENT_KEEPALIVES * 1000)
     with context.database.read() as session:
-        values = _board(session, context)
+        values = _board(session, context, account)
     return render(
         request,
         "_board.html" if wants_fragment(request) else "wall.html",
@@ -120,17 +124,20 @@ def _wall(request: Request, context: AppContext, account: Account, notice: str) 
     )
 
 
-def _board(session: Session, context: AppContext) -> dict[str, Any]:
+def _board(session: Session, context: AppContext, account: Account) -> dict[str, Any]:
+    sight = sight_of(session, account, context.clock(), context.settings)
     # the cursor of the first list is read before anything else, so the stream that goes on from
     # it may repeat what is drawn here, and never leaves a gap
     # gravest first: however many lesser alerts come, none pushes a grave one off the wall
-    unsigned = list_alerts(session, states=[AlertState.NEW], limit=MAX_UNSIGNED, gravest_first=True)
-    signed = list_alerts(session, states=[AlertState.SIGNED], limit=MAX_SIGNED)
-    closed = list_alerts(session, states=[AlertState.CLOSED], limit=MAX_CLOSED)
+    unsigned = list_alerts(
+        session, sight, states=[AlertState.NEW], limit=MAX_UNSIGNED, gravest_first=True
+    )
+    signed = list_alerts(session, sight, states=[AlertState.SIGNED], limit=MAX_SIGNED)
+    closed = list_alerts(session, sight, states=[AlertState.CLOSED], limit=MAX_CLOSED)
     return {
         "cursor": unsigned.cursor,
         "unsigned": unsigned.alerts,
         "handled": (*signed.alerts, *closed.alerts),
-        "counts": count_alerts(session, context.clock(), OVERDUE_S),
+        "counts": count_alerts(session, sight, context.clock(), OVERDUE_S),
         "overdue_s": OVERDUE_S,
     }

@@ -49,6 +49,8 @@ def upgrade() -> None:
         sa.Column("address", sa.String(length=64), server_default="", nullable=False),
     )
     op.create_index(op.f("ix_login_failure_address_at"), "login_failure", ["address", "at"])
+    op.drop_index(op.f("ix_audit_log_user_name"), "audit_log")
+    op.create_index(op.f("ix_audit_log_user_name_at"), "audit_log", ["user_name", "at"])
     _areas()
     _protected_plates()
     _approvals()
@@ -135,6 +137,11 @@ def _protected_plates() -> None:
     )
     op.create_index(
         op.f("ix_protected_plate_plate_lifted_at"), "protected_plate", ["plate", "lifted_at"]
+    )
+    op.create_table(
+        "protected_sought",
+        sa.Column("audit_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("audit_seq", name=op.f("pk_protected_sought")),
     )
 
 

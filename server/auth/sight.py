@@ -1,0 +1,144 @@
+"""Who may see what: the one question that every look at passages asks first.
+
+::
+
+    sight = sight_of(session, account, now, settings, case_number=…, plate=…)
+    since = sight.reach(query.since)                       # how far back, or ApprovalNeeded
+    statement = statement.where(*sight.conditions(Passage))  # in SQL
+    sight.shows(plate, checkpoint_id)                      # the same in Python
+
+Three rules:
+
+* **area** (辖区): whoever does not see everywhere sees the checkpoints of his areas alone;
+* **protected plates** (红名单): nobody but the custodian sees them. They are left out as if the
+  vehicle had not passed, so that an answer does not tell that there was something to hide;
+* **age**: what is older than ``approval.after_days`` is open to whoever holds an approval of
+  another person for that case (:mod:`server.auth.approvals`), as far back as it says.
+
+Everything that shows, counts, exports or analyses passages or alerts has to ask. Ingest and
+matching do not: they work for nobody.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session
+
+from server import audit
+from server.auth.accounts import Account, Role
+from server.errors import ApprovalNeeded
+from server.protection import protected_plates
+from server.settings import Settings
+from server.tables import Alert, Approval, AreaCheckpoint, Passage, ProtectedPlate, UserArea
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one person may see, as of one transaction."""
+
+    user_name: str
+    checkpoint_ids: frozenset[str] | None
+    """The only checkpoints he sees; None = all."""
+    hidden_plates: frozenset[str]
+    """Protected plates that he does not see; empty for the custodian."""
+    floor: datetime | None
+    """Nothing captured earlier is open to him; None = no limit."""
+
+    def shows(self, plate: str, checkpoint_id: str) -> bool:
+        """Whether he sees this plate at this checkpoint."""
+        return plate not in self.hidden_plates and self.covers(checkpoint_id)
+
+    def covers(self, checkpoint_id: str) -> bool:
+        """Whether a checkpoint lies in his areas."""
+        return self.checkpoint_ids is None or checkpoint_id in self.checkpoint_ids
+
+    def conditions(self, table: type[Passage | Alert]) -> tuple[ColumnElement[bool], ...]:
+        """The same for a statement on a table, to go into its WHERE.
+
+        Nothing at all for whoever sees everything, so that his statements stay as fast as raw ones.
+        """
+        found: list[ColumnElement[bool]] = []
+        if self.checkpoint_ids is not None:
+            found.append(table.checkpoint_id.in_(_checkpoints_of(self.user_name)))
+        if self.hidden_plates:
+            protected = select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None))
+            found.append(table.plate.not_in(protected))
+        return tuple(found)
+
+    def reach(self, since: datetime | None) -> datetime | None:
+        """How far back a query goes: as far as it asks, or without that as far as is open to him.
+
+        Raises:
+            ApprovalNeeded: it asks for more than is open to him.
+        """
+        if self.floor is None or (since is not None and since >= self.floor):
+            return since
+        if since is None:
+            return self.floor
+        raise ApprovalNeeded(
+            f"since: what is older than {self.floor:%Y-%m-%d} needs an approval", field="since"
+        )
+
+
+def sight_of(  # noqa: PLR0913 - who, when, by which rules, for what
+    session: Session,
+    account: Account,
+    now: datetime,
+    settings: Settings,
+    *,
+    case_number: str | None = None,
+    plate: str | None = None,
+) -> Sight:
+    """What a person may see now; an accounted query gives its case number, and its plate.
+
+    An approval counts if it is for the query's case (any case, if the query has none) and for
+    any plate, or for the very plate or pattern that the query names, as it is normalised.
+
+    Raises:
+        TooManyRequests: he has made too many accounted queries within the hour.
+    """
+    if case_number:
+        audit.require_pace(session, account.name, now, settings.limits)
+    return Sight(
+        user_name=account.name,
+        checkpoint_ids=None
+        if account.sees_everywhere
+        else frozenset(session.scalars(_checkpoints_of(account.name))),
+        hidden_plates=frozenset()
+        if account.role.covers(Role.CUSTODIAN)
+        else protected_plates(session),
+        floor=_floor(session, account, now, settings.approval.after_days, case_number, plate),
+    )
+
+
+def _checkpoints_of(user_name: str) -> Select[str]:
+    return (
+        select(AreaCheckpoint.checkpoint_id)
+        .join(UserArea, UserArea.area_id == AreaCheckpoint.area_id)
+        .where(UserArea.user_name == user_name)
+    )
+
+
+def _floor(  # noqa: PLR0913, PLR0917 - as of sight_of
+    session: Session,
+    account: Account,
+    now: datetime,
+    after_days: int,
+    case_number: str | None,
+    plate: str | None,
+) -> datetime | None:
+    if after_days == 0:
+        return None
+    # whole days, so that "90 days ago", typed a minute ago, is not a minute too far
+    oldest = (now - timedelta(days=after_days)).astimezone(UTC)
+    oldest = oldest.replace(hour=0, minute=0, second=0, microsecond=0)
+    granted = select(Approval.since).where(
+        Approval.user_name == account.name,
+        Approval.state == "approved",
+        Approval.expires_at > now,
+        Approval.plate.in_({"", plate or ""}),
+    )
+    if case_number is not None:
+        granted = granted.where(Approval.case_number == case_number.strip())
+    return min([oldest, *session.scalars(granted).all()])

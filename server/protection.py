@@ -1,0 +1,39 @@
+"""Protected plates (红名单): which they are, and whether somebody is looking for one.
+
+A leaf: it reads the table and knows nothing of people. Who keeps the list stands in
+:mod:`server.auth.custody`, who sees its plates in :mod:`server.auth.sight`.
+"""
+
+import re
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.tables import ProtectedPlate
+
+_ONE, _RUN = "?", "*"
+
+
+def protected_plates(session: Session) -> frozenset[str]:
+    """All plates that are protected now. The list is short: it is loaded whole."""
+    return frozenset(
+        session.scalars(select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None)))
+    )
+
+
+def is_sought(session: Session, text: str) -> bool:
+    """Whether a plate or pattern (``?`` one character, ``*`` any run) means a protected plate."""
+    if _ONE in text or _RUN in text:
+        return any(matches(text, plate) for plate in protected_plates(session))
+    found = select(ProtectedPlate.id).where(
+        ProtectedPlate.plate == text, ProtectedPlate.lifted_at.is_(None)
+    )
+    return session.scalar(found.limit(1)) is not None
+
+
+def matches(pattern: str, plate: str) -> bool:
+    """Whether a pattern means a plate. A pattern of nothing but wildcards means none."""
+    if not pattern.strip(_ONE + _RUN):
+        return False
+    parts = (re.escape(part).replace(re.escape(_ONE), ".") for part in pattern.split(_RUN))
+    return re.fullmatch(".*".join(parts), plate) is not None

@@ -1,16 +1,10 @@
-"""Where work is worth its time: which frames to search, which plates to read again. Pure rules."""
+"""Where work is worth its time: which plates to read again. Pure rules."""
 
 from datetime import datetime, timedelta
 
-import cv2
-import numpy as np
-
-from anpr.types import Box, Image
+from anpr.types import Box
 from checkpoint_agent.tracker import Match, Track
 
-_THUMBNAIL_PX = (96, 54)
-_CHANGED_LEVELS = 7
-"""Grey levels by which a cell of the thumbnail must change; noise averages out far below."""
 _TRIES_WITHOUT_TEXT = 4
 _TRIES_FREELY = 12
 _RETRY_AFTER = timedelta(seconds=0.5)
@@ -18,21 +12,6 @@ _CHECK_AFTER = timedelta(seconds=2)
 _GREW = 1.1
 _MOVED_WIDTHS = 1.0
 _CHANGED_SIZE = 1.25
-
-
-class Motion:
-    """Whether anything moved since the last look at a camera's picture."""
-
-    def __init__(self) -> None:
-        """The first picture counts as motion."""
-        self._previous: Image | None = None
-
-    def seen_in(self, image: Image) -> bool:
-        """Whether the picture differs from the one before by more than noise."""
-        small = cv2.resize(image, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA)
-        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
-        previous, self._previous = self._previous, grey
-        return previous is None or bool(cv2.absdiff(grey, previous).max() >= _CHANGED_LEVELS)
 
 
 def gains_from_reading(match: Match, at: datetime, *, enough_reads: int) -> bool:

@@ -43,6 +43,34 @@ def direction(points: Sequence[Point]) -> Direction:
     return "approaching" if down_px > 0 else "receding"
 
 
+def has_crossed(
+    points: Sequence[Point],
+    line: tuple[tuple[float, float], tuple[float, float]],
+    frame_size_px: tuple[int, int],
+) -> bool:
+    """Whether a plate has gone from one side of a line to the other.
+
+    Args:
+        points: Where it was seen, first to last.
+        line: Two ends, shares of the picture; it goes on beyond them.
+        frame_size_px: Width and height of the camera's frames.
+    """
+    if len(points) < 2:
+        return False
+    sides = [_below(point, line, frame_size_px) for point in (points[0], points[-1])]
+    return sides[0] != sides[1]
+
+
+def _below(
+    point: Point,
+    line: tuple[tuple[float, float], tuple[float, float]],
+    frame_size_px: tuple[int, int],
+) -> bool:
+    (xa, ya), (xb, yb) = sorted(line)
+    x, y = point.x / frame_size_px[0], point.y / frame_size_px[1]
+    return y > ya + (yb - ya) * (x - xa) / (xb - xa)
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What of a camera's picture matters, and where its lanes are."""

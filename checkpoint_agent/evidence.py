@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 
 from anpr.plate import distance
-from anpr.types import Image, PlateRead, Quad
+from anpr.types import Box, Image, PlateRead, Quad
+from checkpoint_agent.foreground import View
 from checkpoint_agent.frames import Frame
 from checkpoint_agent.outbox_values import Picture
 
 SCENE_WIDTH_PX = 1280
 """Scenes are made this wide at most."""
+_VEHICLE_WIDTH_PX = 640
 _SCENE_QUALITY = 85
 _PLATE_QUALITY = 92
 _PLATE_MARGIN = 0.25
@@ -52,6 +54,8 @@ class Shot:
     """Pixels of the scene picture for one pixel of the frame, at most 1."""
     quad: Quad
     """The plate in the frame, px."""
+    vehicle: Box | None = None
+    """The vehicle in the frame, px, where it stands out from the road."""
 
 
 def encode(image: Image, quality: int) -> Encoded:
@@ -71,9 +75,10 @@ def encode(image: Image, quality: int) -> Encoded:
 class Photographer:
     """Makes shots of one frame; the scene is encoded when it is first needed."""
 
-    def __init__(self, frame: Frame) -> None:
-        """Hold the frame, as long as it is being worked on."""
+    def __init__(self, frame: Frame, view: View | None = None) -> None:
+        """Hold the frame, as long as it is being worked on, and what moves in it."""
         self._frame = frame
+        self._view = view
         self._scene: Encoded | None = None
 
     def improve(self, shots: list[Shot], read: PlateRead) -> None:
@@ -108,6 +113,7 @@ class Photographer:
             plate=encode(_cut_out(image, read.quad), _PLATE_QUALITY),
             scale=scale,
             quad=read.quad,
+            vehicle=self._view.vehicle_at(read.box) if self._view else None,
         )
 
 
@@ -130,6 +136,18 @@ def _quality(read: PlateRead, frame_width_px: int, frame_height_px: int) -> floa
     width = min(1.0, box.width_px / _LARGE_ENOUGH_PX)
     legible = 1.0 + read.score if read.text else 0.5 * read.detection_score
     return width * legible * (1.0 if whole else 0.5)
+
+
+def of_vehicle(image: Image, vehicle: Box) -> tuple[Encoded, Encoded, float]:
+    """The scene and the vehicle cut out of it, and the scene's scale."""
+    scale = min(1.0, SCENE_WIDTH_PX / image.shape[1])
+    height_px, width_px = image.shape[:2]
+    x1, y1 = max(0, int(vehicle.x1)), max(0, int(vehicle.y1))
+    x2, y2 = min(width_px, int(vehicle.x2) + 1), min(height_px, int(vehicle.y2) + 1)
+    part = image[y1:y2, x1:x2]
+    share = min(1.0, _VEHICLE_WIDTH_PX / part.shape[1])
+    scene = encode(_scaled(image, scale), _SCENE_QUALITY)
+    return scene, encode(_scaled(part, share), _SCENE_QUALITY), scale
 
 
 def _scaled(image: Image, scale: float) -> Image:

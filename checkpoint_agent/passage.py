@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from anpr.types import Box
 from checkpoint_agent.clock import ClockState
 from checkpoint_agent.crossing import Scene, direction
-from checkpoint_agent.evidence import Encoded, Shot
+from checkpoint_agent.evidence import Encoded, Shot, of_vehicle
 from checkpoint_agent.outbox_values import Entry
 from checkpoint_agent.tracker import Track
+from checkpoint_agent.unplated import Patch
 from checkpoint_agent.voting import Vote
 from server.wire import (
     Alternative,
@@ -19,6 +21,7 @@ from server.wire import (
     Models,
     Passage,
     Plate,
+    VehicleColor,
 )
 from server.wire import Track as WireTrack
 
@@ -36,6 +39,9 @@ class Seen:
     shot: Shot
     frame_size_px: tuple[int, int]
     """Width and height of the camera's frames."""
+    color: VehicleColor = "unknown"
+    """Of the body."""
+    speed_kmh: float | None = None
 
 
 def make_passage(  # noqa: PLR0913 - what it needs, handed in by name
@@ -65,8 +71,11 @@ def make_passage(  # noqa: PLR0913 - what it needs, handed in by name
             _scaled(corners[2], shot.scale),
             _scaled(corners[3], shot.scale),
         ),
+        vehicle_box_px=_box(shot.vehicle, shot.scale),
+        vehicle_color=seen.color,
         direction=direction(track.points),
         lane=_lane(seen, scene),
+        speed_kmh=None if seen.speed_kmh is None else round(seen.speed_kmh, 1),
         track=WireTrack(
             first_at=track.first_at,
             last_at=track.last_at,
@@ -81,6 +90,51 @@ def make_passage(  # noqa: PLR0913 - what it needs, handed in by name
         models=models,
     )
     return Entry(passage, (shot.scene.picture, shot.plate.picture))
+
+
+def make_unplated(  # noqa: PLR0913 - what it needs, handed in by name
+    patch: Patch,
+    *,
+    passage_id: UUID,
+    camera_id: str,
+    lane: int | None,
+    clock: ClockState,
+    models: Models,
+) -> Entry:
+    """The passage of a vehicle whose plate was not seen, or not well enough to be one.
+
+    Raises:
+        ValueError: if the patch has no picture.
+    """
+    if patch.shot is None or patch.box is None:
+        raise ValueError("a patch without a picture is no vehicle")
+    at = patch.shot.captured_at
+    scene, vehicle, scale = of_vehicle(patch.shot.image, patch.box)
+    sure = any(track.sure_frames for track in patch.tracks.values())
+    passage = Passage(
+        passage_id=passage_id,
+        camera_id=camera_id,
+        captured_at=at,
+        clock=Clock(synchronised=clock.synchronised),
+        plate=Plate(state="unread" if sure else "none"),
+        vehicle_box_px=_box(patch.box, scale),
+        direction=patch.direction,
+        lane=lane,
+        track=WireTrack(
+            first_at=patch.first_at, last_at=patch.last_at, frames=patch.frames, reads=0, votes=0
+        ),
+        evidence=(_evidence("scene", scene, at), _evidence("vehicle", vehicle, at)),
+        models=models,
+    )
+    return Entry(passage, (scene.picture, vehicle.picture))
+
+
+def _box(box: Box | None, scale: float) -> tuple[float, float, float, float] | None:
+    """In the scene picture."""
+    if box is None:
+        return None
+    x1, y1, x2, y2 = (round(value * scale, 1) for value in box.as_tuple())
+    return (x1, y1, x2, y2)
 
 
 def _plate(vote: Vote) -> Plate:

@@ -130,10 +130,23 @@ class Pipeline:
         """What is to be kept before the first frame of a recording, so that its times stand."""
         return self._kept_at(frame.before)
 
-    def _outcome(self, entries: Sequence[Entry | None]) -> Outcome:
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no vehicle is in view whose passage is still to come."""
         finished = all(self._is_finished(track) for track in self._tracker.open_tracks)
-        finished &= not self._undecided and not (self._line and self._line.busy)
-        kept = self._kept_at(self._place) if finished and self._place else None
+        return finished and not self._undecided and not (self._line and self._line.busy)
+
+    def kept_for_successor(self, later: timedelta = timedelta(0)) -> Kept:
+        """What a new pipeline of this camera needs, so that it repeats nothing.
+
+        Args:
+            later: Added to all times, if the clock was set meanwhile.
+        """
+        camera = fingerprint(self._camera)
+        return Kept(camera, self._place or "", self._repeats.as_json(later), self._slot)
+
+    def _outcome(self, entries: Sequence[Entry | None]) -> Outcome:
+        kept = self._kept_at(self._place) if self._place and self.is_quiet else None
         return Outcome(tuple(entry for entry in entries if entry is not None), kept)
 
     def _kept_at(self, place: str) -> str:

@@ -77,6 +77,8 @@ class Track:
     read_at: datetime | None = None
     read_box: Box | None = None
     """Where the plate was when it was tried last."""
+    reported: bool = False
+    """Whether it has become a passage, or belongs to one."""
 
     @property
     def best(self) -> PlateRead | None:

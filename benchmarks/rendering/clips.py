@@ -167,14 +167,14 @@ _TWO_WAY = _flowing(
 CLIPS = {
     clip.name: clip
     for clip in (
-        Clip("day", 100, _FREE, seed=41),
-        Clip("night", 100, _FREE, Light.NIGHT, seed=42),
+        Clip("day", 60, _FREE, seed=41),
+        Clip("night", 60, _FREE, Light.NIGHT, seed=42),
         Clip("queue", 76, _queue(standing_s=60, every_s=76), seed=53),
-        Clip("dense", 40, _flowing(headway_s=0.9, least_s=0.7, speed_kmh=42), seed=43),
-        Clip("two-way", 40, _TWO_WAY, seed=45),
-        Clip("rain-night", 40, _FREE, Light.NIGHT, rain=True, seed=46),
-        Clip("unplated", 60, _HALF_UNPLATED, seed=47),
-        Clip("unplated-night", 40, _HALF_UNPLATED, Light.NIGHT, seed=48),
+        Clip("dense", 30, _flowing(headway_s=0.9, least_s=0.7, speed_kmh=42), seed=43),
+        Clip("two-way", 30, _TWO_WAY, seed=45),
+        Clip("rain-night", 30, _FREE, Light.NIGHT, rain=True, seed=46),
+        Clip("unplated", 40, _HALF_UNPLATED, seed=47),
+        Clip("unplated-night", 30, _HALF_UNPLATED, Light.NIGHT, seed=48),
     )
 }
 """The clips by name."""

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from anpr.plate import SERIAL
 from anpr.types import Box
 from checkpoint_agent import ids
-from checkpoint_agent.attention import Motion, gains_from_reading
+from checkpoint_agent.attention import gains_from_reading
 from checkpoint_agent.backoff import delay_s
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import PassageConfig
+from checkpoint_agent.foreground import Foreground
 from checkpoint_agent.log import masked, set_up
 from checkpoint_agent.repeats import Repeats, Reported
 from checkpoint_agent.tracker import Tracker
@@ -127,12 +128,12 @@ def noisy(level: float, seed: int) -> np.ndarray:
 
 
 def test_noise_is_no_motion_and_a_car_is():
-    motion = Motion()
-    assert motion.seen_in(noisy(60, 0)), "the first picture counts"
-    assert not any(motion.seen_in(noisy(60, n)) for n in range(1, 5))
+    foreground = Foreground()
+    assert foreground.see(noisy(60, 0), occupied=False).moved, "the first picture counts"
+    assert not any(foreground.see(noisy(60, n), occupied=False).moved for n in range(1, 5))
     car = noisy(60, 9)
     car[300:360, 500:600] = 160
-    assert motion.seen_in(car)
+    assert foreground.see(car, occupied=False).moved
 
 
 def read_until(texts: list[str], *, step_px: float = 0.0, fps: float = 25.0) -> int:

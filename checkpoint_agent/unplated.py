@@ -1,0 +1,244 @@
+"""Vehicles that show no plate: what moves across the trip line as a vehicle does. Pure.
+
+Along the line, what is not road makes runs; a run that goes on from frame to frame is a *patch*
+in space and time, and a vehicle is a patch that is wide enough and lasts. A plate seen on the
+line within a patch explains it; what no plate explains is a vehicle without one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anpr.types import Box
+from checkpoint_agent.crossing import Scene
+from checkpoint_agent.foreground import Mask, View
+from checkpoint_agent.frames import Frame
+from checkpoint_agent.tracker import Track
+from server.wire import Direction
+
+_BAND_PX = 2
+"""Half the height of the band, in the mask's pixels."""
+_COVERED = 0.5
+_GAP_PART = 0.35
+"""A gap in a run narrower than this part of the least vehicle is none: glass looks like road."""
+_SAME_OVERLAP = 0.3
+_ENDED = timedelta(seconds=0.3)
+_SETTLES = timedelta(seconds=0.7)
+"""So long after its end a patch waits for plates that belong to it."""
+_LEAST_FRAMES = 3
+_NOSE_FRAMES = 15
+"""So long, what approaches is still seen from its front."""
+_LONGEST = timedelta(seconds=170)
+"""What covers the line for longer is no vehicle passing, but a change of the road."""
+_NEAR_LINE = 0.18
+"""A plate this near to the line, as a share of the picture's height, is on it."""
+_BESIDE = 0.25
+_AROUND = timedelta(seconds=0.3)
+_WHOLE_LINE = 0.92
+"""What covers more of the line than this is a change of light."""
+_OUTSIDE = -1
+
+
+@dataclass(slots=True, eq=False)
+class Patch:
+    """Something that crossed the line."""
+
+    first_at: datetime
+    last_at: datetime
+    x1: float
+    """Left end on the line where it was widest, share of the picture's width."""
+    x2: float
+    frames: int = 1
+    shot: Frame | None = None
+    """The frame that shows it best."""
+    box: Box | None = None
+    """Of the vehicle in that frame, px."""
+    direction: Direction = "unknown"
+    tracks: dict[int, Track] = field(default_factory=dict)
+    """Whose plates were seen on it."""
+    whole_line: bool = False
+
+    @property
+    def x(self) -> float:
+        """Its middle."""
+        return (self.x1 + self.x2) / 2
+
+
+class TripLine:
+    """Watches one camera's line; owns its patches."""
+
+    def __init__(
+        self,
+        ends: tuple[tuple[float, float], tuple[float, float]],
+        scene: Scene,
+        least_width: float,
+    ) -> None:
+        """Watch a line.
+
+        Args:
+            ends: Its ends, shares of the picture.
+            scene: What lies outside its region is not watched.
+            least_width: What is narrower is no vehicle; share of the picture's width.
+        """
+        (xa, ya), (xb, yb) = sorted(ends)
+        self._left, self._right = (xa, ya), (xb, yb)
+        self._scene = scene
+        self._least = least_width
+        self._open: list[Patch] = []
+        self._ended: list[Patch] = []
+        self._known_places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._all_covered = False
+
+    @property
+    def occupied(self) -> bool:
+        """Whether something is on the line."""
+        return bool(self._open)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something was on the line that is not decided yet."""
+        return bool(self._open or self._ended)
+
+    def y_at(self, x_share: float) -> float:
+        """The height of the line there, share of the picture's height."""
+        (xa, ya), (xb, yb) = self._left, self._right
+        return ya + (yb - ya) * (x_share - xa) / (xb - xa)
+
+    def see(self, frame: Frame, view: View) -> None:
+        """Follow what is on the line into this frame."""
+        at = frame.captured_at
+        if view.mask is None:
+            return
+        for x1, x2 in self._runs(view.mask):
+            self._extend(frame, view, x1, x2)
+        gone = [p for p in self._open if not timedelta(0) <= at - p.last_at <= _ENDED]
+        self._open = [p for p in self._open if p not in gone]
+        self._ended += gone
+
+    def note_plate(self, at: datetime, x_share: float, y_share: float, track: Track) -> None:
+        """A plate of a track was seen at a place."""
+        if abs(y_share - self.y_at(x_share)) > _NEAR_LINE:
+            return
+        for patch in (*self._open, *self._ended):
+            room = _BESIDE * (patch.x2 - patch.x1)
+            within = patch.x1 - room <= x_share <= patch.x2 + room
+            if within and patch.first_at - _AROUND <= at <= patch.last_at + _AROUND:
+                patch.tracks[track.number] = track
+
+    def decided(self, at: datetime) -> list[Patch]:
+        """Patches that ended long enough ago; each is given once."""
+        done = [p for p in self._ended if not timedelta(0) <= at - p.last_at < _SETTLES]
+        self._ended = [p for p in self._ended if p not in done]
+        return done
+
+    def end(self) -> list[Patch]:
+        """All patches, because nothing more will be seen of them."""
+        done = self._ended + self._open
+        self._ended, self._open = [], []
+        return done
+
+    def is_vehicle(self, patch: Patch) -> bool:
+        """Whether a patch is as wide and lasting as a vehicle's."""
+        return (
+            patch.shot is not None
+            and patch.box is not None
+            and patch.x2 - patch.x1 >= self._least
+            and patch.frames >= _LEAST_FRAMES
+            and patch.last_at - patch.first_at <= _LONGEST
+            and not patch.whole_line
+            and patch.direction != "unknown"
+        )
+
+    # ------------------------------------------------------------------ runs
+
+    def _runs(self, mask: Mask) -> list[tuple[float, float]]:
+        """Where the line is covered, as shares of the picture's width; never over two lanes."""
+        rows, lanes = self._places(mask.shape[0], mask.shape[1])
+        watched = lanes != _OUTSIDE
+        columns = np.arange(mask.shape[1])
+        reach = range(-_BAND_PX, _BAND_PX + 1)
+        band = np.stack([mask[(rows + n).clip(0, mask.shape[0] - 1), columns] for n in reach])
+        covered = (band.mean(axis=0) >= _COVERED * 255) & watched
+        self._all_covered = bool(covered.sum() > _WHOLE_LINE * max(1, watched.sum()))
+        joined: list[tuple[float, float]] = []
+        for lane in sorted(set(lanes[watched].tolist())):
+            padded = np.concatenate(([False], covered & (lanes == lane), [False]))
+            edges = (np.flatnonzero(padded[1:] != padded[:-1]) / mask.shape[1]).tolist()
+            joined += self._joined(list(zip(edges[::2], edges[1::2], strict=True)))
+        return joined
+
+    def _places(self, high: int, wide: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each column of the mask the row of the line, and the lane or :data:`_OUTSIDE`."""
+        if self._known_places is None:
+            rows, lanes = np.zeros(wide, np.int64), np.full(wide, _OUTSIDE, np.int64)
+            for column in range(wide):
+                x = (column + 0.5) / wide
+                y = self.y_at(x)
+                rows[column] = min(high - 1, max(0, int(y * high)))
+                if self._left[0] <= x <= self._right[0] and self._scene.contains(x, y):
+                    lanes[column] = self._scene.lane(x, y) or 0
+            self._known_places = rows, lanes
+        return self._known_places
+
+    def _joined(self, runs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        """Runs with small gaps closed, and without those much too narrow."""
+        joined: list[tuple[float, float]] = []
+        for x1, x2 in runs:
+            if joined and x1 - joined[-1][1] <= _GAP_PART * self._least:
+                joined[-1] = (joined[-1][0], x2)
+            else:
+                joined.append((x1, x2))
+        return [(x1, x2) for x1, x2 in joined if x2 - x1 >= self._least / 2]
+
+    def _extend(self, frame: Frame, view: View, x1: float, x2: float) -> None:
+        same = [p for p in self._open if _overlap(p, x1, x2) >= _SAME_OVERLAP]
+        if same:
+            patch, *others = sorted(same, key=lambda p: (p.first_at, p.x1))
+            for other in others:  # two runs have become one: it is one vehicle
+                patch.tracks |= other.tracks
+                self._open.remove(other)
+            patch.last_at = frame.captured_at
+            patch.frames += 1
+        else:
+            patch = Patch(frame.captured_at, frame.captured_at, x1, x2)
+            self._open.append(patch)
+        patch.whole_line = patch.whole_line or self._all_covered
+        wider = x2 - x1 > 1.05 * (patch.x2 - patch.x1)
+        if wider:
+            patch.x1, patch.x2 = x1, x2
+        self._picture(patch, frame, view, wider=wider)
+
+    def _picture(self, patch: Patch, frame: Frame, view: View, *, wider: bool) -> None:
+        """Keep the frame that shows a patch's vehicle best.
+
+        What approaches is seen best when it has just reached the line, what goes away when it has
+        just crossed it.
+        """
+        comes = patch.direction == "approaching"
+        if patch.shot is not None and comes and not (wider and patch.frames <= _NOSE_FRAMES):
+            return
+        high_px, wide_px = frame.image.shape[:2]
+        y_px = self.y_at(patch.x) * high_px
+        box = view.box_around(patch.x * wide_px, y_px, _column(patch, wide_px, high_px))
+        if box is None:
+            return
+        if patch.direction == "unknown" and patch.frames >= 2:
+            above, below = y_px - box.y1, box.y2 - y_px
+            patch.direction = "approaching" if above >= below else "receding"
+        patch.shot, patch.box = frame, box
+
+
+def _column(patch: Patch, wide_px: int, high_px: int) -> Box:
+    """The part of the picture that a patch's vehicle may take."""
+    room = 0.3 * (patch.x2 - patch.x1)
+    x1, x2 = max(0.0, patch.x1 - room), min(1.0, patch.x2 + room)
+    return Box(x1 * wide_px, 0.0, x2 * wide_px, float(high_px))
+
+
+def _overlap(patch: Patch, x1: float, x2: float) -> float:
+    """Of the narrower of the two."""
+    common = min(patch.x2, x2) - max(patch.x1, x1)
+    return common / max(1e-6, min(patch.x2 - patch.x1, x2 - x1))

@@ -3,27 +3,20 @@
 # ruff: noqa: T201 - a command line speaks by printing
 
 import argparse
-import getpass
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from server import audit, log, schema
-from server.auth.accounts import Role, add_user, disable_user, list_users, set_password
-from server.auth.agents import bind_camera, issue_token, register_agent, revoke_tokens
+from server import log, schema
+from server.auth.commands import account_for, add_commands
 from server.checkpoints.service import CheckpointPlace, put_camera, put_checkpoint
 from server.clock import utc_now
 from server.db import Database
 from server.errors import RequestError, ServerError
-from server.seed import apply_seed, load_seed, write_token
+from server.seed import apply_seed, load_seed
 from server.settings import Settings, load_settings
 from server.wire_schema import write_schemas
-
-ENV_PASSWORD = "KAKOU_PASSWORD"  # noqa: S105 - the name of a variable
 
 EXIT_FAILED = 1
 """What was asked could not be done; the message says why."""
@@ -72,64 +65,6 @@ def _seed(args: argparse.Namespace, settings: Settings) -> None:
     )
 
 
-def _user_add(args: argparse.Namespace, settings: Settings) -> None:
-    password = _password()
-    with Database(settings).write() as session:
-        add_user(
-            session,
-            name=args.name,
-            password=password,
-            role=Role(args.role),
-            now=utc_now(),
-            display_name=args.display_name,
-            badge_number=args.badge_number,
-            unit=args.unit,
-        )
-        _account_for(session, "user.add", args.name)
-
-
-def _user_password(args: argparse.Namespace, settings: Settings) -> None:
-    password = _password()
-    with Database(settings).write() as session:
-        set_password(session, args.name, password)
-        _account_for(session, "user.password", args.name)
-
-
-def _user_disable(args: argparse.Namespace, settings: Settings) -> None:
-    with Database(settings).write() as session:
-        disable_user(session, args.name, utc_now())
-        _account_for(session, "user.disable", args.name)
-
-
-def _user_list(_args: argparse.Namespace, settings: Settings) -> None:
-    with Database(settings).read() as session:
-        for user in list_users(session):
-            state = "disabled" if user.disabled_at else "active"
-            print(f"{user.name}\t{user.role}\t{state}\t{user.display_name}")
-
-
-def _token_issue(args: argparse.Namespace, settings: Settings) -> None:
-    now = utc_now()
-    with Database(settings).write() as session:
-        register_agent(session, args.agent, now)
-        for camera_id in args.camera:
-            bind_camera(session, args.agent, camera_id)
-        token = None
-        if args.out is None:
-            token = issue_token(session, args.agent, now)
-        else:
-            write_token(session, args.agent, args.out, now)
-        _account_for(session, "agent_token.issue", args.agent)
-    print(token if token is not None else f"token in {args.out}")
-
-
-def _token_revoke(args: argparse.Namespace, settings: Settings) -> None:
-    with Database(settings).write() as session:
-        count = revoke_tokens(session, args.agent, utc_now())
-        _account_for(session, "agent_token.revoke", args.agent)
-    print(f"{count} revoked")
-
-
 def _checkpoint_add(args: argparse.Namespace, settings: Settings) -> None:
     now = utc_now()
     place = CheckpointPlace(
@@ -139,51 +74,11 @@ def _checkpoint_add(args: argparse.Namespace, settings: Settings) -> None:
         put_checkpoint(session, place, now)
         for camera_id in args.camera:
             put_camera(session, camera_id=camera_id, checkpoint_id=args.id, now=now)
-        _account_for(session, "checkpoint.put", args.id)
-
-
-def _audit_verify(_args: argparse.Namespace, settings: Settings) -> int:
-    with Database(settings).read() as session:
-        faults = list(audit.verify(session))
-    for fault in faults:
-        print(fault)
-    print("the chain is broken" if faults else "the chain is whole")
-    return EXIT_FAILED if faults else 0
+        account_for(session, "checkpoint.put", args.id)
 
 
 def _wire_schema(args: argparse.Namespace, _settings: Settings) -> None:
     write_schemas(args.folder)
-
-
-def _account_for(session: Session, action: str, subject: str) -> None:
-    """Record what was done from the command line, in the name of the system's user."""
-    audit.record(
-        session,
-        now=utc_now(),
-        user_name=f"system:{_system_user()}"[:64],
-        address="command line",
-        action=action,
-        detail={"subject": subject},
-    )
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number without a name
-        return str(os.getuid())
-
-
-def _password() -> str:
-    """From KAKOU_PASSWORD, from standard input if that is no terminal, else asked for twice."""
-    if ENV_PASSWORD in os.environ:
-        return os.environ[ENV_PASSWORD]
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
-    password = getpass.getpass("password: ")
-    if getpass.getpass("again: ") != password:
-        raise ServerError("the two passwords differ")
-    return password
 
 
 class _Parser(argparse.ArgumentParser):
@@ -220,15 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=_seed)
 
-    _user_parser(commands.add_parser("user", help="people who may log in"))
-    _token_parser(commands.add_parser("agent-token", help="agents' credentials"))
+    add_commands(commands)
     _checkpoint_parser(commands.add_parser("checkpoint", help="the registry of checkpoints"))
-
-    command = commands.add_parser("audit", help="the audit log")
-    verbs = command.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("verify", help="prove that no record was changed or removed").set_defaults(
-        command=_audit_verify
-    )
 
     command = commands.add_parser(
         "wire-schema", help="write the JSON schemas of what agents and server say to each other"
@@ -236,39 +124,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path)
     command.set_defaults(command=_wire_schema)
     return parser
-
-
-def _user_parser(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    add = verbs.add_parser(
-        "add", help=f"the password comes from a prompt, standard input or ${ENV_PASSWORD}"
-    )
-    add.add_argument("name")
-    add.add_argument("--role", choices=[role.value for role in Role], required=True)
-    add.add_argument("--display-name", default="")
-    add.add_argument("--badge-number", default="")
-    add.add_argument("--unit", default="")
-    add.set_defaults(command=_user_add)
-    verbs.add_parser("list", help="name, role, state").set_defaults(command=_user_list)
-    for verb, command, said in (
-        ("password", _user_password, "set another password; open sessions end"),
-        ("disable", _user_disable, "lock out at once"),
-    ):
-        sub = verbs.add_parser(verb, help=said)
-        sub.add_argument("name")
-        sub.set_defaults(command=command)
-
-
-def _token_parser(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    issue = verbs.add_parser("issue", help="make the agent known if need be and give it a token")
-    issue.add_argument("agent")
-    issue.add_argument("--camera", action="append", default=[], help="may speak for this camera")
-    issue.add_argument("--out", type=Path, metavar="FILE", help="into this file, not to the screen")
-    issue.set_defaults(command=_token_issue)
-    revoke = verbs.add_parser("revoke", help="all tokens of an agent")
-    revoke.add_argument("agent")
-    revoke.set_defaults(command=_token_revoke)
 
 
 def _checkpoint_parser(parser: argparse.ArgumentParser) -> None:

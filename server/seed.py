@@ -14,8 +14,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, Val
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.auth.accounts import Account, Role, add_user, set_password
+from server.auth.accounts import Account, Role, add_user, set_areas, set_password
 from server.auth.agents import bind_camera, is_valid_token, issue_token, register_agent
+from server.auth.areas import put_area
 from server.checkpoints.service import CheckpointPlace, put_camera, put_checkpoint
 from server.errors import Conflict, SettingsError
 from server.settings import Settings
@@ -65,6 +66,16 @@ class SeedUser(_Table):
     display_name: str = ""
     badge_number: str = ""
     unit: str = ""
+    areas: tuple[str, ...] | None = None
+    """None = he sees everywhere."""
+
+
+class SeedArea(_Table):
+    """An area and exactly its checkpoints."""
+
+    id: str
+    name: str
+    checkpoints: tuple[str, ...] = ()
 
 
 class SeedEntry(_Table):
@@ -84,6 +95,7 @@ class Seed(_Table):
 
     checkpoints: tuple[SeedCheckpoint, ...] = ()
     agents: tuple[SeedAgent, ...] = ()
+    areas: tuple[SeedArea, ...] = ()
     users: tuple[SeedUser, ...] = ()
     watchlist: tuple[SeedEntry, ...] = ()
 
@@ -121,6 +133,8 @@ def apply_seed(
             bind_camera(session, agent.id, camera_id)
         if tokens_dir is not None:
             write_token(session, agent.id, tokens_dir / f"{agent.id}.token", now)
+    for area in seed.areas:
+        put_area(session, area.id, area.name, area.checkpoints, now)
     for user in seed.users:
         _user(session, user, now)
     for entry in seed.watchlist:
@@ -165,6 +179,8 @@ def _user(session: Session, user: SeedUser, now: datetime) -> None:
     password = user.password.get_secret_value()
     if session.get(User, user.name) is not None:
         set_password(session, user.name, password)
+        if user.areas is not None:
+            set_areas(session, user.name, user.areas)
         return
     add_user(
         session,
@@ -175,6 +191,7 @@ def _user(session: Session, user: SeedUser, now: datetime) -> None:
         display_name=user.display_name,
         badge_number=user.badge_number,
         unit=user.unit,
+        area_ids=user.areas,
     )
 
 

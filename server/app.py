@@ -27,6 +27,7 @@ from server.errors import RequestError, SettingsError, Unavailable
 from server.http import EdgeOfHttp, problem_of
 from server.ingest import routes as ingest_routes
 from server.ingest.evidence_store import EvidenceStore
+from server.ingest.intake import Intake
 from server.passages import routes as passage_routes
 from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
@@ -59,13 +60,15 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     Raises:
         SettingsError: a setting cannot be used.
     """
+    database, watchlist = Database(settings), WatchlistCache()
     context = AppContext(
         settings=settings,
-        database=Database(settings),
+        database=database,
         clock=clock,
-        watchlist=WatchlistCache(),
+        watchlist=watchlist,
         stream=AlertStream(settings.alerts.poll_ms / 1000, settings.alerts.keepalive_s),
         evidence=EvidenceStore(settings.evidence_dir),
+        intake=Intake(settings, database, clock, watchlist),
         limiter=RateLimiter(settings.limits.requests_per_minute),
     )
     app = FastAPI(

@@ -10,6 +10,7 @@ from server.auth.limits import RateLimiter
 from server.clock import Clock
 from server.db import Database
 from server.ingest.evidence_store import EvidenceStore
+from server.ingest.intake import Intake
 from server.settings import Settings
 from server.watchlists.matching import WatchlistCache
 
@@ -24,6 +25,7 @@ class AppContext:
     watchlist: WatchlistCache
     stream: AlertStream
     evidence: EvidenceStore
+    intake: Intake
     limiter: RateLimiter
 
 

@@ -33,6 +33,8 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
     evidence_: tuple[tuple[str, str, int, int, int, int], ...]
     """Per picture: role, SHA-256, bytes, width and height in pixels, microseconds from
     ``captured_at``."""
+    local_match_: tuple[int, tuple[int, ...]] | None = None
+    """Revision and entries of the watchlist copy by which the agent itself knew the plate."""
 
     def characters(self) -> list[dict[str, Any]]:
         """As the wire has them."""

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from server import citus
-from server.settings import PartitionSettings
+from server.settings_storage import PartitionSettings
 
 _log = logging.getLogger(__name__)
 

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from server.wire import Clock
-
 OLDEST_BELIEVABLE = timedelta(days=400)
 """A box that was away for longer than a year is likelier to have lost its clock."""
 
@@ -23,21 +21,25 @@ class ClockFlag(StrEnum):
     """The agent says that nothing disciplines its clock."""
 
 
-def judge_clock(
+def judge_clock(  # noqa: PLR0913 - what the agent says, what the server sees, the limits
     captured_at: datetime,
-    clock: Clock,
     received_at: datetime,
     *,
+    synchronised: bool | None,
+    offset_ms: float | None,
     future_tolerance_s: float,
     max_offset_ms: float,
 ) -> ClockFlag:
-    """Judge a capture time by the server's clock and by what the agent says of its own."""
+    """Judge a capture time by the server's clock and by what the agent says of its own.
+
+    ``synchronised`` and ``offset_ms`` are those of :class:`server.wire.Clock`.
+    """
     if captured_at - received_at > timedelta(seconds=future_tolerance_s):
         return ClockFlag.FUTURE
     if received_at - captured_at > OLDEST_BELIEVABLE:
         return ClockFlag.TOO_OLD
-    if clock.offset_ms is not None and abs(clock.offset_ms) > max_offset_ms:
+    if offset_ms is not None and abs(offset_ms) > max_offset_ms:
         return ClockFlag.OFFSET
-    if clock.synchronised is False:
+    if synchronised is False:
         return ClockFlag.UNSYNCHRONISED
     return ClockFlag.OK

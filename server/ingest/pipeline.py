@@ -1,212 +1,208 @@
-"""What happens to a batch, in one transaction: dedupe, store, match, alert.
+"""What happens to batches, in one transaction: dedupe, store, match, alert.
 
 Each item ends in one of four ways:
 
 * ``accepted``: stored, matched, its alerts raised;
-* ``duplicate``: a passage with this identifier is stored already;
+* ``duplicate``: the same passage (plate, time, identifier) is stored already;
 * ``rejected``: it can never be stored; the reason names the field;
-* left out of the receipt: a picture that it names is not here *yet*. The agent keeps what is not
-  in the receipt, puts the pictures again and repeats it.
+* left out of the receipt: a picture that it names is not here *yet*; the receipt names it. The
+  agent keeps what is not in the receipt, puts the pictures again and repeats it.
 
 An error anywhere (the matcher's too) rolls all of it back: no passage without its alerts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from sqlalchemy import select, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from anpr.plate import is_rubbish, normalise
+from anpr.plate import UNREAD
+from server import holds, register
 from server.alerts.raising import Hit, raise_alerts
 from server.auth.agents import AgentIdentity
-from server.detail import VERSION, PassageDetail, offset_us
 from server.ingest.clock import judge_clock
-from server.ingest.parse import Envelope, Item, Refused
+from server.ingest.message import Envelope, PassageMessage
+from server.ingest.parse import Item, Refused
+from server.ingest.pictures import here
+from server.ingest.rows import Key, Row, key_of, row_of, spelled
+from server.ingest.storing import store
 from server.settings import Settings
-from server.tables import Evidence
-from server.tables import Passage as PassageRow
 from server.watchlists.matching import CompiledWatchlist, WatchlistCache
-from server.wire import Passage, Receipt, Result
+from server.wire import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one agent posted."""
+
+    envelope: Envelope
+    items: Sequence[Item]
+    agent: AgentIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one item that stands in the receipt."""
+
+    passage_id: str
+    outcome: Outcome
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of a batch: its receipt, and how many alerts were raised or changed."""
+    """What became of a batch: fates in the order of its items, pictures that are wanted, hits."""
 
-    receipt: Receipt
+    fates: tuple[Fate, ...]
+    missing_evidence: tuple[str, ...]
+    received_at: datetime
     hits: int
 
 
-def ingest(  # noqa: PLR0913 - the batch, who sent it, when it came, and what it meets here
+@dataclass(slots=True)
+class _Sorting:
+    """A batch while it is being sorted: a key per item that may be stored, a fate per other."""
+
+    batch: Batch
+    fates: dict[int, Fate] = field(default_factory=dict)
+    keys: dict[int, Key] = field(default_factory=dict)
+    rows: dict[Key, Row] = field(default_factory=dict)
+    missing: dict[str, None] = field(default_factory=dict)
+
+
+def ingest(
     session: Session,
-    envelope: Envelope,
-    items: Sequence[Item],
+    batches: Sequence[Batch],
     *,
-    agent: AgentIdentity,
     now: datetime,
     settings: Settings,
     watchlist: WatchlistCache,
-) -> Ingested:
-    """Take a batch in; the caller commits before it answers."""
+) -> list[Ingested]:
+    """Take batches in; the caller commits before it answers any of them."""
     compiled = watchlist.current(session)
-    results: list[Result | None] = [_refusal(item, agent) for item in items]
-    candidates = [
-        (number, item)
-        for number, item in enumerate(items)
-        if isinstance(item, Passage) and results[number] is None
-    ]
-    stored_before = _stored(session, [_key(item) for _, item in candidates])
-    here = _pictures_here(session, [item for _, item in candidates])
-    rows: dict[UUID, dict[str, Any]] = {}
-    for number, item in candidates:
-        if _key(item) in stored_before or item.passage_id in rows:
-            results[number] = _result(item, "duplicate")
-        elif all(picture.sha256 in here for picture in item.evidence):
-            rows[item.passage_id] = _row(item, envelope, agent, now, settings)
-            results[number] = _result(item, "accepted")
-    new = dict.fromkeys(_store(session, list(rows.values())))
-    results = [
-        result.model_copy(update={"outcome": "duplicate"})
-        if result is not None
-        and result.outcome == "accepted"
-        and UUID(result.passage_id) not in new
-        else result
-        for result in results
-    ]
-    hits = [hit for key in new for hit in _match(compiled, rows[key], envelope.delivery, now)]
-    raise_alerts(
-        session, hits, now=now, delivery=envelope.delivery, repeat_s=settings.alerts.repeat_s
+    sorting = [_sort(batch) for batch in batches]
+    pictures = here(session, [one.batch.items[n] for one in sorting for n in one.keys], now)
+    taken: set[Key] = set()
+    for one in sorting:
+        _take(one, taken, pictures, now, settings)
+    stored = store(session, [row for one in sorting for row in one.rows.values()])
+    sure = settings.plates.sure_score
+    register.note(
+        session,
+        (
+            (row.plate, row.captured_at, _is_sure(row, sure))
+            for one in sorting
+            for row in one.rows.values()
+            if row.key in stored and spelled(row.plate)[1]
+        ),
     )
-    answered = tuple(result for result in results if result is not None)
-    return Ingested(Receipt(results=answered, received_at=now), len(hits))
+    return [
+        _finish(session, one, stored=stored, compiled=compiled, now=now, settings=settings)
+        for one in sorting
+    ]
 
 
-def _refusal(item: Item, agent: AgentIdentity) -> Result | None:
-    if isinstance(item, Refused):
-        return Result(passage_id=item.passage_id, outcome="rejected", reason=item.reason)
-    if item.camera_id not in agent.checkpoint_of_camera:
-        return _result(
+def _sort(batch: Batch) -> _Sorting:
+    """Refuse what can never be stored; give the rest its key."""
+    one = _Sorting(batch)
+    cameras = batch.agent.checkpoint_of_camera
+    for number, item in enumerate(batch.items):
+        if isinstance(item, Refused):
+            one.fates[number] = Fate(item.passage_id, "rejected", item.reason)
+        elif item.camera_id not in cameras:
+            said = f"{item.camera_id} is not a registered camera of agent {batch.agent.agent_id}"
+            one.fates[number] = Fate(str(item.passage_id), "rejected", f"camera_id: {said}")
+        else:
+            one.keys[number] = key_of(item)
+    return one
+
+
+def _take(
+    one: _Sorting, taken: set[Key], pictures: set[str], now: datetime, settings: Settings
+) -> None:
+    """Make rows of what has all its pictures, each key once."""
+    agent, envelope = one.batch.agent, one.batch.envelope
+    for number, key in one.keys.items():
+        item = one.batch.items[number]
+        if not isinstance(item, PassageMessage):  # pragma: no cover - has no key
+            continue
+        if key in taken:
+            one.fates[number] = Fate(str(item.passage_id), "duplicate")
+            continue
+        lacking = [p.sha256 for p in item.evidence if p.sha256 not in pictures]
+        if lacking:
+            one.missing.update(dict.fromkeys(lacking))
+            continue
+        taken.add(key)
+        one.rows[key] = row_of(
             item,
-            "rejected",
-            f"camera_id: {item.camera_id} is not a registered camera of agent {agent.agent_id}",
+            key,
+            checkpoint_id=agent.checkpoint_of_camera[item.camera_id],
+            agent_id=agent.agent_id,
+            clock_flag=judge_clock(
+                item.captured_at,
+                now,
+                synchronised=item.clock.synchronised,
+                offset_ms=item.clock.offset_ms,
+                future_tolerance_s=settings.ingest.future_tolerance_s,
+                max_offset_ms=settings.ingest.max_clock_offset_ms,
+            ),
+            delivery=envelope.delivery,
+            received_at=now,
         )
-    return None
+        one.fates[number] = Fate(str(item.passage_id), "accepted")
 
 
-def _result(item: Passage, outcome: str, reason: str | None = None) -> Result:
-    return Result.model_validate(
-        {"passage_id": str(item.passage_id), "outcome": outcome, "reason": reason}
-    )
+def _finish(  # noqa: PLR0913 - one batch, and what the transaction knows
+    session: Session,
+    one: _Sorting,
+    *,
+    stored: set[Key],
+    compiled: CompiledWatchlist,
+    now: datetime,
+    settings: Settings,
+) -> Ingested:
+    """Match what was stored, raise its alerts, and say what became of each item."""
+    for number, fate in one.fates.items():
+        if fate.outcome == "accepted" and one.keys[number] not in stored:
+            one.fates[number] = Fate(fate.passage_id, "duplicate")
+    delivery = one.batch.envelope.delivery
+    new = [row for row in one.rows.values() if row.key in stored]
+    hits = [hit for row in new for hit in _match(compiled, row, delivery, now)]
+    if hits:
+        raise_alerts(session, hits, now=now, delivery=delivery, repeat_s=settings.alerts.repeat_s)
+        _hold(session, one, {hit.passage_id for hit in hits}, now)
+    fates = tuple(one.fates[number] for number in sorted(one.fates))
+    return Ingested(fates, tuple(one.missing), now, len(hits))
 
 
-def _key(item: Passage) -> tuple[str, datetime, UUID]:
-    return normalise(item.plate.text)[:16], item.captured_at.astimezone(UTC), item.passage_id
+def _hold(session: Session, one: _Sorting, hit: set[object], now: datetime) -> None:
+    """Alerts' passages and pictures are exempt from retention."""
+    held = [
+        holds.Held(key, tuple(picture.sha256 for picture in item.evidence))
+        for number, key in one.keys.items()
+        if key[2] in hit and isinstance(item := one.batch.items[number], PassageMessage)
+    ]
+    holds.hold(session, held, holds.FOR_ALERT, now)
 
 
-def _stored(
-    session: Session, keys: Sequence[tuple[str, datetime, UUID]]
-) -> set[tuple[str, datetime, UUID]]:
-    if not keys:
-        return set()
-    key = tuple_(PassageRow.plate, PassageRow.captured_at, PassageRow.passage_id)
-    return {(*row,) for row in session.execute(select(*key.clauses).where(key.in_(keys)))}  # type: ignore[misc]
+def _is_sure(row: Row, sure_score: float) -> bool:
+    return row.plate_state == "read" and row.plate_score >= sure_score and UNREAD not in row.plate
 
 
-def _pictures_here(session: Session, items: Sequence[Passage]) -> set[str]:
-    wanted = {picture.sha256 for item in items for picture in item.evidence}
-    if not wanted:
-        return set()
-    return set(session.scalars(select(Evidence.sha256).where(Evidence.sha256.in_(wanted))))
-
-
-def _row(
-    item: Passage, envelope: Envelope, agent: AgentIdentity, now: datetime, settings: Settings
-) -> dict[str, Any]:
-    return {
-        "plate": normalise(item.plate.text)[:16],
-        "captured_at": item.captured_at,
-        "passage_id": item.passage_id,
-        "camera_id": item.camera_id,
-        "checkpoint_id": agent.checkpoint_of_camera[item.camera_id],
-        "agent_id": agent.agent_id,
-        "plate_state": item.plate.state,
-        "plate_color": item.plate.color,
-        "plate_kind": item.plate.kind,
-        "plate_score": item.plate.score,
-        "vehicle_color": item.vehicle_color,
-        "direction": item.direction,
-        "lane": item.lane,
-        "speed_kmh": item.speed_kmh,
-        "detail": _detail(item),
-        "clock_synchronised": item.clock.synchronised,
-        "clock_offset_ms": item.clock.offset_ms,
-        "clock_flag": judge_clock(
-            item.captured_at,
-            item.clock,
-            now,
-            future_tolerance_s=settings.ingest.future_tolerance_s,
-            max_offset_ms=settings.ingest.max_clock_offset_ms,
-        ).value,
-        "delivery": envelope.delivery,
-        "received_at": now,
-    }
-
-
-def _detail(item: Passage) -> PassageDetail:
-    at, track, quad = item.captured_at, item.track, item.plate_quad_px
-    return PassageDetail(
-        VERSION,
-        (item.models.agent, item.models.detector, item.models.recogniser),
-        (offset_us(track.first_at, at), offset_us(track.last_at, at),
-         track.frames, track.reads, track.votes),
-        None if quad is None else tuple(value for point in quad for value in point),
-        item.vehicle_box_px,
-        tuple(
-            (c.char, c.score, *(value for a in c.alternatives for value in (a.char, a.score)))
-            for c in item.plate.characters
-        ),
-        tuple(
-            (e.role, e.sha256, e.size_bytes, e.width_px, e.height_px, offset_us(e.captured_at, at))
-            for e in item.evidence
-        ),
-    )  # fmt: skip
-
-
-def _store(session: Session, rows: list[dict[str, Any]]) -> list[UUID]:
-    """Insert what is not there yet and return its identifiers.
-
-    In key order, so that two transactions with the same passages wait for each other instead of
-    deadlocking. A concurrent twin of the same key is told apart by the database, not by us.
-    """
-    if not rows:
-        return []
-    rows.sort(key=lambda row: (row["plate"], row["captured_at"], row["passage_id"]))
-    sqlite = session.get_bind().dialect.name == "sqlite"
-    insert = (sqlite_insert if sqlite else postgresql_insert)(PassageRow)
-    statement = insert.on_conflict_do_nothing().returning(PassageRow.passage_id)
-    return list(session.scalars(statement, rows))
-
-
-def _match(
-    compiled: CompiledWatchlist, row: dict[str, Any], delivery: str, now: datetime
-) -> list[Hit]:
-    if is_rubbish(row["plate"]):
+def _match(compiled: CompiledWatchlist, row: Row, delivery: str, now: datetime) -> list[Hit]:
+    if not spelled(row.plate)[1]:
         return []
     received_at = now if delivery == "live" else None
     return [
         Hit(
             target=target,
-            passage_id=row["passage_id"],
-            plate=row["plate"],
-            captured_at=row["captured_at"],
-            checkpoint_id=row["checkpoint_id"],
-            camera_id=row["camera_id"],
+            passage_id=row.passage_id,
+            plate=row.plate,
+            captured_at=row.captured_at,
+            checkpoint_id=row.checkpoint_id,
+            camera_id=row.camera_id,
         )
-        for target in compiled.match(row["plate"], row["captured_at"], received_at)
+        for target in compiled.match(row.plate, row.captured_at, received_at)
     ]

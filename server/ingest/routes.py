@@ -2,8 +2,10 @@
 
 import hashlib
 import logging
+from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -12,9 +14,9 @@ from server.checkpoints.service import keep_heartbeat
 from server.context import Context
 from server.errors import InvalidRequest, Malformed, NotAllowed, Unavailable
 from server.http import RawBody, no_content
+from server.ingest.intake import receipt_of
 from server.ingest.jpeg import NotJpegError, jpeg_size
-from server.ingest.parse import parse_batch, parse_heartbeat
-from server.ingest.pipeline import ingest
+from server.ingest.parse import parse_heartbeat
 from server.tables import Evidence
 from server.wire import EVIDENCE_PATH, HEARTBEAT_PATH, INGEST_PATH, Receipt
 
@@ -65,28 +67,28 @@ def put_evidence(sha256: str, agent: EdgeAgent, body: RawBody, context: Context)
     return Response(status_code=201) if is_new else no_content()
 
 
-@router.post(INGEST_PATH)
-def post_passages(agent: EdgeAgent, body: RawBody, context: Context) -> Receipt:
+async def admitted_body(
+    request: Request, context: Context, _agent: EdgeAgent
+) -> AsyncIterator[bytes]:
+    """The body of a batch, once there is room for it; the room is kept until the answer is sent.
+
+    Raises:
+        Unavailable: no room; the body is not read.
+    """
+    with context.intake.gate.entered():
+        yield await context.intake.body_of(request)
+
+
+AdmittedBody = Annotated[bytes, Depends(admitted_body)]
+
+
+@router.post(INGEST_PATH, response_model=Receipt)
+async def post_passages(agent: EdgeAgent, body: AdmittedBody, context: Context) -> Response:
     """Take a batch of passages in; the receipt is given after the commit."""
-    envelope, items = parse_batch(body)
-    if envelope.agent_id != agent.agent_id:
-        raise NotAllowed(f"agent_id: the token is that of {agent.agent_id}", field="agent_id")
-    with context.database.write() as session:
-        done = ingest(
-            session,
-            envelope,
-            items,
-            agent=agent,
-            now=context.clock(),
-            settings=context.settings,
-            watchlist=context.watchlist,
-        )
+    done = await context.intake.take_in(agent, body)
     if done.hits:
         context.stream.wake()
-    for result in done.receipt.results:
-        if result.outcome == "rejected":
-            _log.warning("agent %s: passage rejected: %s", agent.agent_id, result.reason)
-    return done.receipt
+    return Response(receipt_of(done), media_type="application/json")
 
 
 @router.post(HEARTBEAT_PATH, status_code=204)

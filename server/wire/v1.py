@@ -235,6 +235,10 @@ class Receipt(Message):
 
     results: tuple[Result, ...]
     received_at: AwareDatetime
+    missing_evidence: tuple[Sha256, ...] = Field(
+        default=(),
+        description="Pictures that are not here, for want of which items were left out.",
+    )
 
 
 class CameraState(Message):

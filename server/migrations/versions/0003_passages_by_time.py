@@ -160,7 +160,7 @@ def _move_over() -> None:
     new = _columns("passage", f"{PASSAGE_COLUMNS}, detail")
     stored = sa.select(old).execution_options(yield_per=1000)
     for rows in connection.execute(stored).partitions():
-        connection.execute(new.insert(), [_packed(row._mapping) for row in rows])
+        connection.execute(new.insert(), [_packed(row._asdict()) for row in rows])
         connection.execute(
             sa.text("INSERT INTO plate_journal (seen) VALUES (:seen)"),
             {"seen": _seen(rows)},

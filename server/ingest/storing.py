@@ -1,0 +1,124 @@
+"""Putting rows into ``passage``, each key once: COPY on PostgreSQL, one prepared INSERT on SQLite.
+
+Repeats are rare, so rows are first stored as if there were none. If the key says otherwise, that
+attempt alone is taken back (a savepoint), and the rows are stored again past those that are there.
+"""
+
+import io
+import sqlite3
+from collections.abc import Callable, Sequence
+
+import psycopg2
+from psycopg2.errors import UniqueViolation
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from server.ingest.rows import COLUMNS, Key, Row, as_copy_line, as_sqlite, bare
+
+_COPY = f"COPY passage ({COLUMNS}) FROM STDIN"
+_INSERT = f"INSERT INTO passage ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608 - names of ours
+_KEYS_AT_ONCE = 5_000
+"""Three parameters each, of the 32,766 that SQLite takes."""
+
+
+def store(session: Session, rows: Sequence[Row]) -> set[Key]:
+    """Insert what is not there yet and return its keys.
+
+    In key order, so that two transactions with the same passages wait for each other instead of
+    deadlocking.
+    """
+    if not rows:
+        return set()
+    rows = sorted(rows, key=lambda row: row.key)
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        return _store(connection, rows, _insert, _insert_new)
+    return _store(connection, rows, _copy, _copy_new)
+
+
+def _store(
+    connection: Connection,
+    rows: Sequence[Row],
+    all_of_them: Callable[[Connection, Sequence[Row]], None],
+    the_new_ones: Callable[[Connection, Sequence[Row]], set[Key]],
+) -> set[Key]:
+    try:
+        with connection.begin_nested():
+            all_of_them(connection, rows)
+    except IntegrityError:
+        return the_new_ones(connection, rows)
+    return {row.key for row in rows}
+
+
+# ---- PostgreSQL
+
+
+def _copy(connection: Connection, rows: Sequence[Row]) -> None:
+    _copy_into(connection, _COPY, rows)
+
+
+def _copy_new(connection: Connection, rows: Sequence[Row]) -> set[Key]:
+    """By way of a table of our own, as COPY knows no ON CONFLICT."""
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE IF NOT EXISTS arriving (LIKE passage) ON COMMIT DELETE ROWS"
+    )
+    connection.exec_driver_sql("DELETE FROM arriving")
+    _copy_into(connection, _COPY.replace("COPY passage", "COPY arriving"), rows)
+    stored = connection.exec_driver_sql(
+        f"INSERT INTO passage ({COLUMNS}) SELECT {COLUMNS} FROM arriving "  # noqa: S608 - names of ours
+        "ORDER BY plate, captured_at, passage_id "
+        "ON CONFLICT DO NOTHING RETURNING plate, captured_at, passage_id"
+    )
+    by_text = {(row.plate, row.captured_at, str(row.passage_id)): row.key for row in rows}
+    return {by_text[plate, at, str(passage_id)] for plate, at, passage_id in stored}
+
+
+def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
+    lines = "\n".join([as_copy_line(row) for row in rows])
+    driver = connection.connection.driver_connection
+    if driver is None:  # pragma: no cover - a checked-out connection has one
+        raise OperationalError(statement, {}, Exception("no connection"))
+    try:
+        with driver.cursor() as cursor:
+            cursor.copy_expert(statement, io.BytesIO(lines.encode()))
+    except UniqueViolation as error:
+        raise IntegrityError(statement, {}, error) from None
+    except psycopg2.Error as error:
+        if driver.closed or isinstance(error, psycopg2.OperationalError):
+            raise OperationalError(statement, {}, error) from None
+        raise
+
+
+# ---- SQLite
+
+
+def _insert(connection: Connection, rows: Sequence[Row]) -> None:
+    driver = connection.connection.driver_connection
+    try:
+        driver.executemany(_INSERT, map(as_sqlite, rows))
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(_INSERT, {}, error) from None
+    except sqlite3.OperationalError as error:
+        raise OperationalError(_INSERT, {}, error) from None
+
+
+def _insert_new(connection: Connection, rows: Sequence[Row]) -> set[Key]:
+    """The transaction holds the write lock: what is not there now will not come meanwhile."""
+    there: set[tuple[str, str, str]] = set()
+    for start in range(0, len(rows), _KEYS_AT_ONCE):
+        part = rows[start : start + _KEYS_AT_ONCE]
+        values = ", ".join(["(?, ?, ?)"] * len(part))
+        found = connection.exec_driver_sql(
+            "SELECT plate, captured_at, passage_id FROM passage "  # noqa: S608 - question marks only
+            f"WHERE (plate, captured_at, passage_id) IN (VALUES {values})",
+            tuple(part_of for row in part for part_of in _as_stored(row)),
+        )
+        there.update((*row,) for row in found)  # type: ignore[misc]
+    new = [row for row in rows if _as_stored(row) not in there]
+    _insert(connection, new)
+    return {row.key for row in new}
+
+
+def _as_stored(row: Row) -> tuple[str, str, str]:
+    return row.plate, bare(row.captured_at), row.passage_id.hex

@@ -17,6 +17,7 @@ Picture = NDArray[np.uint8]
 Rect = tuple[float, float, float, float]
 
 _NOISE_SIDE: Final = 512
+_BOLTED_PART: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def photograph(
     The result is ``size_px = (width, height)``.
     """
     canvas, core, rows = mounted.picture, mounted.core, mounted.rows
+    if rng.random() < _BOLTED_PART * harshness.camera:
+        canvas = _bolted(canvas, core, rng)
     corners = _jittered(core, rng, harshness.corners * (1.3 if rows > 1 else 1.0))
     if rows > 1 and rng.random() < 0.5 * harshness.corners:
         # Detectors tend to take in what lies above or below a nearly square plate.
@@ -123,6 +126,38 @@ def photograph(
     upper = _cut(small, corners, UPPER_ROW, (upper_width, height))
     lower = _cut(small, corners, LOWER_ROW, (width - upper_width, height))
     return np.hstack([upper, lower])
+
+
+def _bolted(canvas: Picture, core: Rect, rng: np.random.Generator) -> Picture:
+    """Screws and their caps, often right above or below a 1, which then looks like a 7 or a T."""
+    x1, y1, x2, y2 = core
+    wide, high = x2 - x1, y2 - y1
+    out = canvas.copy()
+    tone = rng.integers(60, 256)
+    color = tuple(float(v) for v in (tone + rng.normal(0, 12, 3)).clip(0, 255))
+    radius = high * rng.uniform(0.035, 0.085)
+    across = rng.uniform(0.18, 0.30)
+    v = rng.uniform(0.05, 0.16)
+    for u in (across, 1 - across):
+        for side in (v, 1 - v):
+            if rng.random() < (0.9 if side < 0.5 else 0.4):
+                at = (round(x1 + u * wide), round(y1 + side * high))
+                cv2.circle(out, at, max(1, round(radius)), color, -1, cv2.LINE_AA)
+                if rng.random() < 0.5:  # the shadow that a cap throws
+                    below = (at[0], at[1] + max(1, round(radius * 0.6)))
+                    dark = tuple(c * 0.45 for c in color)
+                    cv2.ellipse(
+                        out,
+                        below,
+                        (max(1, round(radius)), max(1, round(radius * 0.5))),
+                        0,
+                        0,
+                        180,
+                        dark,
+                        1,
+                        cv2.LINE_AA,
+                    )
+    return out
 
 
 def _plate_height(rng: np.random.Generator, harshness: Harshness, top_px: float) -> float:

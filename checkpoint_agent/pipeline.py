@@ -25,7 +25,7 @@ from checkpoint_agent.repeats import Repeats, Reported
 from checkpoint_agent.speed import SpeedGauge
 from checkpoint_agent.tracker import Track, Tracker
 from checkpoint_agent.unplated import Patch, TripLine
-from checkpoint_agent.vehicle_color import Tally, add, name_of, tally
+from checkpoint_agent.vehicle_color import Votes, body_color, most_voted
 from checkpoint_agent.voting import Vote, vote
 from server.wire import Models
 
@@ -81,7 +81,7 @@ class Pipeline:
         self._looked_at: datetime | None = None
         self._slot = kept.slot if kept else None
         self._moved = False
-        self._bodies: dict[int, Tally] = {}
+        self._bodies: dict[int, Votes] = {}
         self._undecided: list[Patch] = []
         self._shots: dict[int, list[Shot]] = {}
         self._reported: dict[int, Reported] = {}
@@ -227,7 +227,9 @@ class Pipeline:
             if read is not None and (report is None or self._rules.standing_repeat_min):
                 photographer.improve(self._shots.setdefault(track.number, []), read)
                 if view is None or not view.dark:
-                    add(self._bodies.setdefault(track.number, {}), tally(image, read.quad))
+                    body = self._bodies.setdefault(track.number, {})
+                    color = body_color(image, read.quad)
+                    body[color] = body.get(color, 0) + 1
         self._note_plates(at)
 
     def _note_plates(self, at: datetime) -> None:
@@ -318,7 +320,7 @@ class Pipeline:
                 result,
                 choose(shots, result.text),
                 size_px,
-                color=name_of(self._bodies.get(track.number, {})),
+                color=most_voted(self._bodies.get(track.number, {})),
                 speed_kmh=self._gauge.speed_kmh(track.points, size_px) if self._gauge else None,
             )
         )

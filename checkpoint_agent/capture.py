@@ -15,6 +15,7 @@ from checkpoint_agent.errors import SourceError
 from checkpoint_agent.frames import Frame, FrameSource, Idle
 from checkpoint_agent.live import Live
 from checkpoint_agent.recordings import Folder, Video, names_carry_times
+from checkpoint_agent.sight import PictureQuality, Sight
 
 _WAITING_FRAMES = 2
 """Decoded frames of a recording that wait for the reader: one in hand, one on its way."""
@@ -66,6 +67,7 @@ class Feed:
     def __init__(self, camera_id: str, source: FrameSource, ready: threading.Event) -> None:
         """Prepare; ``ready`` is set whenever there is something to :meth:`take`."""
         self.source = source
+        self._sight = Sight()
         self._dropped = 0
         self._offered_s = 0.0
         if isinstance(source, Live):
@@ -82,6 +84,10 @@ class Feed:
     def start(self) -> None:
         """Begin to read the source."""
         self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Let the reading end soon, without waiting for it."""
+        self._stop.set()
 
     def stop(self, timeout_s: float) -> None:
         """Stop reading; return when the thread has ended, at the latest after ``timeout_s``."""
@@ -108,6 +114,11 @@ class Feed:
         return self._dropped + (self.source.skipped if isinstance(self.source, Live) else 0)
 
     @property
+    def picture(self) -> PictureQuality:
+        """Whether a live camera still sees; unknown for a recording."""
+        return self._sight.quality
+
+    @property
     def ended(self) -> bool:
         """Whether there will never be another frame."""
         return self._ended.is_set() and self._queue.empty() and self._error is None
@@ -115,6 +126,7 @@ class Feed:
     def _run(self) -> None:
         try:
             for item in self.source.frames(self._stop):
+                self._look_at(item)
                 self._offer(item)
                 if self._stop.is_set():
                     break
@@ -123,6 +135,15 @@ class Feed:
         finally:
             self._ended.set()
             self._ready.set()
+
+    def _look_at(self, item: Frame | Idle) -> None:
+        """Keep an eye on a live camera's picture."""
+        if self.source.recorded:
+            return
+        if isinstance(item, Frame):
+            self._sight.see(item.image, item.captured_at)
+        else:
+            self._sight.interrupt()
 
     def _offer(self, item: Frame | Idle) -> None:
         while not self._stop.is_set():

@@ -19,7 +19,8 @@ from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import AgentConfig, CameraConfig, PassageConfig
 from checkpoint_agent.config_file import load_config
 from checkpoint_agent.errors import AgentError, ConfigError
-from checkpoint_agent.log import set_up
+from checkpoint_agent.log import LogFile, set_up
+from checkpoint_agent.notify import Notifier
 from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.replay import replay, table_head, table_row, write_pictures
 
@@ -81,10 +82,17 @@ def _run(chosen: argparse.Namespace) -> int:
         if any(camera.live for camera in config.camera):
             raise ConfigError(f"{chosen.config}: --once is for recordings; a camera here is live")
         config = config.model_copy(update={"exit_when_done": True})
-    set_up(config.log.format, config.log.level, sys.stderr)
-    agent = Agent(config)
+    _set_up_logs(config)
+
+    def reread() -> AgentConfig:
+        new = load_config(chosen.config)
+        _set_up_logs(new)
+        return new
+
+    agent = Agent(config, reread=reread, notifier=Notifier())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
+    signal.signal(signal.SIGHUP, lambda *_: agent.reload())
     try:
         return agent.run()
     except ConfigError as error:
@@ -92,6 +100,17 @@ def _run(chosen: argparse.Namespace) -> int:
     except (AgentError, AnprError) as error:
         log.critical("agent stops: %s: %s", type(error).__name__, error)
         return FAILED
+
+
+def _set_up_logs(config: AgentConfig) -> None:
+    wanted = config.log
+    file = None
+    if wanted.file is not None:
+        file = LogFile(wanted.file, wanted.file_limit_mb * 1_000_000, wanted.files)
+    try:
+        set_up(wanted.format, wanted.level, sys.stderr, file)
+    except OSError as error:
+        log.warning("log.file: %s cannot be written: %s", wanted.file, error)
 
 
 def _check(chosen: argparse.Namespace) -> int:

@@ -1,31 +1,36 @@
 """The agent: cameras in, passages out. Builds the stages in order, owns the threads, ends cleanly.
 
 Threads: one a camera brings frames; the one that calls :meth:`Agent.run` reads them all in turn
-(it alone owns the pipelines, so no camera waits long and nothing needs a lock); one sends. What
-is lost in a crash is only what was not yet in the outbox, and recordings are read again from there.
+(it alone owns the pipelines, so no camera waits long and nothing needs a lock); one sends; one
+asks for the watchlist. What is lost in a crash is only what was not yet in the outbox, and
+recordings are read again from there.
 """
 
 import fcntl
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import cv2
 import httpx
 
 from anpr import load_reader
-from checkpoint_agent.capture import Feed, open_source, shows_stills
+from checkpoint_agent.camera import Camera, Opened, Workshop, open_camera
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import AgentConfig, CameraConfig
-from checkpoint_agent.errors import ConfigError, SourceError
-from checkpoint_agent.frames import Frame, FrameSource, Idle
-from checkpoint_agent.health import CameraHealth, Health
+from checkpoint_agent.errors import ConfigError
+from checkpoint_agent.health import Health, Observed
+from checkpoint_agent.health_page import HealthPage
+from checkpoint_agent.hook import Hook
+from checkpoint_agent.keeping import Keeper
+from checkpoint_agent.notify import Notifier
 from checkpoint_agent.outbox import Outbox
-from checkpoint_agent.pipeline import Kept, Outcome, Pipeline, Reader
-from checkpoint_agent.uploader import Uploader
+from checkpoint_agent.pipeline import Kept, Reader
+from checkpoint_agent.sending import Sending
+from checkpoint_agent.watchlist import LocalWatchlist
 from server.wire import Models
 
 log = logging.getLogger(__name__)
@@ -34,47 +39,29 @@ DONE = 0
 LEFT_UNDELIVERED = 3
 """Exit code: everything was read, and not everything delivered in time."""
 
-_STOP_LIMIT_S = 10.0
+_STOP_LIMIT_S = 8.0
+"""From the request to stop to the end; the rest of ten seconds is the interpreter's."""
+_FEEDS_LIMIT_S = 1.0
 _COMMIT_EVERY_S = 5.0
 _TURN_S = 0.2
-_PAST_LAG_S = 15.0
-_PAST_PATIENCE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A source, and what was kept of it."""
-
-    source: FrameSource
-    stills: bool
-    kept: Kept | None
-
-
-@dataclass(slots=True)
-class _Camera:
-    """One camera at work."""
-
-    config: CameraConfig
-    feed: Feed
-    pipeline: Pipeline
-    health: CameraHealth
-    last_frame_s: float
-    started: bool
-    """Whether the outbox knows where a recording began."""
-    flushed: bool = True
-    """Whether no vehicle can be in view."""
+_FIXED_KEYS = (
+    *("agent_id", "data_dir", "exit_when_done", "idle_exit_s", "drain_limit_s", "reader"),
+)
+"""What takes a restart to change."""
 
 
 class Agent:
     """One checkpoint box."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what tests put their own in place of, by name
         self,
         config: AgentConfig,
         *,
         reader: Reader | None = None,
         clock: Clock | None = None,
         transport: httpx.BaseTransport | None = None,
+        reread: Callable[[], AgentConfig] | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -83,60 +70,64 @@ class Agent:
             reader: Takes the place of the models in tests.
             clock: Takes the place of the system's clock in tests.
             transport: Takes the place of the network in tests.
+            reread: Reads the configuration again, for :meth:`reload`.
+            notifier: Tells the service manager how it goes.
         """
         self._config = config
         self._reader = reader
         self._clock = clock or Clock()
         self._transport = transport
+        self._reread = reread
+        self._notifier = notifier or Notifier({})
         self._stop = threading.Event()
         self._ready = threading.Event()
-        self._uploader_error: Exception | None = None
-        self._pending: dict[str, str] = {}
-        self._committed_s = 0.0
+        self._reload = threading.Event()
+        self._told_s = 0.0
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; may be called from a signal handler."""
         self._stop.set()
         self._ready.set()
 
+    def reload(self) -> None:
+        """Ask :meth:`run` to take the changed configuration over; from a signal handler, too."""
+        self._reload.set()
+        self._ready.set()
+
     def run(self) -> int:
         """Work until stopped, or until everything is done; the exit code.
 
         Raises:
-            ConfigError: naming the key, if a recording or certificate is not as configured.
+            ConfigError: naming the key, if a recording, a certificate or a key is not as said.
             AgentError: if the outbox or a recording fails.
             anpr.AnprError: if a model cannot be loaded or fails: a broken reader is no empty road.
         """
         config, clock = self._config, self._clock
         with _locked(config), self._opened_outbox() as outbox:
-            sources = [self._open(index, outbox) for index in range(len(config.camera))]
-            cv2.setNumThreads(config.reader.threads)
-            reader = self._reader or load_reader(
-                config.reader.models_dir,
-                recogniser=config.reader.recogniser,
-                threads=config.reader.threads,
-            )
-            models = Models(
-                agent=version("kakou"),
-                detector=reader.detector_name,
-                recogniser=reader.recogniser_name,
-            )
-            health = Health(config, outbox, models, clock)
-            cameras = [
-                self._set_up(camera, opened, reader, models)
-                for camera, opened in zip(config.camera, sources, strict=True)
+            opened = [
+                open_camera(config, n, Kept.load(outbox.position(camera.id), camera), clock)
+                for n, camera in enumerate(config.camera)
             ]
-            health.cameras = [camera.health for camera in cameras]
-            uploader = Uploader(
-                outbox,
-                config.server,
-                config.agent_id,
-                clock,
-                heartbeat=health.heartbeat,
-                transport=self._transport,
+            watchlist = LocalWatchlist(config.data_dir, config.watchlist.key_file)
+            workshop = self._workshop()
+            observed = Observed(config=config, hook=_hook(config), watchlist=watchlist)
+            health = Health(observed, outbox, workshop.models, clock)
+            sending = Sending(outbox, watchlist, observed, health, clock, self._transport)
+            keeper = Keeper(
+                outbox, clock, stored=sending.wake, watchlist=watchlist, hook=observed.hook
             )
+            cameras = [
+                Camera(camera, config.passage, source, workshop)
+                for camera, source in zip(config.camera, opened, strict=True)
+            ]
+            sending.start(config)
+            page = HealthPage(config.health.listen, health)
             log.info("agent started", extra={"agent": config.agent_id, "cameras": len(cameras)})
-            return self._work(cameras, outbox, uploader)
+            try:
+                return self._work(_Site(cameras, outbox, keeper, sending, observed, workshop))
+            finally:
+                page.close()
+                observed.hook.stop()
 
     # ------------------------------------------------------------------ setting up
 
@@ -147,190 +138,209 @@ class Agent:
             self._config.data_dir / "outbox.sqlite3",
             pictures_limit_bytes=limits.pictures_limit_mb * 1_000_000,
             passages_limit=limits.passages_limit,
-            now=self._clock.now,
             min_free_bytes=limits.min_free_mb * 1_000_000,
+            now=self._clock.now,
         )
         try:
             yield outbox
         finally:
             outbox.close()
 
-    def _open(self, index: int, outbox: Outbox) -> _Opened:
-        """The source of a camera, where it was left; before the models, which take seconds."""
-        camera = self._config.camera[index]
-        kept = Kept.load(outbox.position(camera.id), camera)
-        idle_exit_s = self._config.idle_exit_s if self._config.exit_when_done else None
-        try:
-            source = open_source(
-                camera, kept.place if kept else None, self._clock, idle_exit_s=idle_exit_s
-            )
-            return _Opened(source, stills=shows_stills(camera), kept=kept)
-        except SourceError as error:
-            raise ConfigError(f"camera[{index}].source: {error}") from error
-
-    def _set_up(
-        self, camera: CameraConfig, opened: _Opened, reader: Reader, models: Models
-    ) -> _Camera:
-        pipeline = Pipeline(
-            camera,
-            self._config.passage,
-            reader,
-            models=models,
-            clock_state=self._clock.state,
-            stills=opened.stills,
-            kept=opened.kept,
+    def _workshop(self) -> Workshop:
+        """The models, after all that is quickly found to be wrong: they take seconds."""
+        wanted = self._config.reader
+        cv2.setNumThreads(wanted.threads)
+        reader = self._reader or load_reader(
+            wanted.models_dir, recogniser=wanted.recogniser, threads=wanted.threads
         )
-        feed = Feed(camera.id, opened.source, self._ready)
-        return _Camera(
-            config=camera,
-            feed=feed,
-            pipeline=pipeline,
-            health=CameraHealth(camera.id, feed),
-            last_frame_s=self._clock.monotonic_s(),
-            started=opened.kept is not None,
+        models = Models(
+            agent=version("kakou"),
+            detector=reader.detector_name,
+            recogniser=reader.recogniser_name,
         )
+        return Workshop(reader, models, self._clock, self._ready)
 
     # ------------------------------------------------------------------ working
 
-    def _work(self, cameras: list[_Camera], outbox: Outbox, uploader: Uploader) -> int:
-        sender = threading.Thread(target=self._send, args=(uploader,), name="send", daemon=True)
-        sender.start()
+    def _work(self, site: "_Site") -> int:
+        self._notifier.say("READY=1")
         try:
-            for camera in cameras:
-                camera.feed.start()
-            while not self._stop.is_set() and not self._is_done(cameras):
+            for camera in site.cameras:
+                camera.start()
+            while not self._stop.is_set() and not self._is_done(site):
                 self._ready.clear()
-                busy = [self._turn(camera, outbox, uploader) for camera in cameras]
-                self._check_sender()
-                self._commit(outbox, within_s=_COMMIT_EVERY_S)
+                if self._reload.is_set():
+                    self._reload.clear()
+                    self._take_over(site)
+                busy = [camera.turn(site.keeper) for camera in site.cameras]
+                site.end_withdrawn()
+                site.keeper.commit(within_s=_COMMIT_EVERY_S)
+                site.observed.unsaved = site.keeper.unsaved
+                self._tell(site)
                 if not any(busy):
                     self._clock.wait(self._ready, _TURN_S)
             limit_s = _STOP_LIMIT_S if self._stop.is_set() else self._config.drain_limit_s
             ends_s = self._clock.monotonic_s() + limit_s
-            for camera in cameras:
-                camera.feed.stop(timeout_s=1.0)
-                if camera.config.live:
-                    self._keep(camera, camera.pipeline.flush(), outbox, uploader)
-            self._commit(outbox, within_s=0.0)
-            return self._drain(outbox, uploader, ends_s)
+            self._notifier.say("STOPPING=1")
+            self._end_cameras(site)
+            return self._drain(site, ends_s)
         finally:
-            for camera in cameras:
-                camera.feed.stop(timeout_s=1.0)
-            uploader.stop()
-            sender.join(timeout=2.0)
+            for camera in site.cameras:
+                camera.feed.ask_to_stop()
+            site.sending.stop()
 
-    def _is_done(self, cameras: list[_Camera]) -> bool:
-        return self._config.exit_when_done and all(camera.health.done for camera in cameras)
+    def _is_done(self, site: "_Site") -> bool:
+        return self._config.exit_when_done and all(camera.health.done for camera in site.cameras)
 
-    def _turn(self, camera: _Camera, outbox: Outbox, uploader: Uploader) -> bool:
-        """Take one frame of a camera, if there is one; whether there was."""
-        item = camera.feed.take()
-        if isinstance(item, Frame):
-            self._see(camera, item, outbox, uploader)
-            return True
-        over = camera.feed.ended and not camera.health.done
-        silent = (camera.config.live or isinstance(item, Idle)) and self._is_silent(camera)
-        if over or (silent and not camera.flushed):
-            self._keep(camera, camera.pipeline.flush(), outbox, uploader)
-            camera.flushed = True
-        if over:
-            camera.health.done = True
-            self._commit(outbox, within_s=0.0)
-            log.info(
-                "recording read to its end",
-                extra={
-                    "camera": camera.config.id,
-                    "frames": camera.health.frames,
-                    "passages": camera.health.passages,
-                    "broken": camera.feed.source.broken + camera.pipeline.unreadable,
-                },
-            )
-        return item is not None
-
-    def _is_silent(self, camera: _Camera) -> bool:
-        """Whether no frame came for so long that the vehicles in view must have gone.
-
-        A folder that is being filled with the past, slower than it happened, is given more time.
-        """
-        last_at = camera.health.last_frame_at
-        lag_s = 0.0 if last_at is None else (self._clock.now() - last_at).total_seconds()
-        patience = _PAST_PATIENCE if lag_s > _PAST_LAG_S and not camera.config.live else 1
-        idle_s = self._clock.monotonic_s() - camera.last_frame_s
-        return idle_s >= self._config.passage.close_after_s * patience
-
-    def _see(self, camera: _Camera, frame: Frame, outbox: Outbox, uploader: Uploader) -> None:
-        if not camera.started and camera.feed.source.recorded:
-            outbox.put([], {camera.config.id: camera.pipeline.kept_before(frame)})
-        camera.started, camera.flushed = True, False
-        camera.last_frame_s = self._clock.monotonic_s()
-        camera.health.frames += 1
-        camera.health.last_frame_at = frame.captured_at
-        self._keep(camera, camera.pipeline.see(frame), outbox, uploader)
-
-    def _keep(self, camera: _Camera, outcome: Outcome, outbox: Outbox, uploader: Uploader) -> None:
-        """Passages go into the outbox at once, the position with them or a little later."""
-        if outcome.kept is not None:
-            self._pending[camera.config.id] = outcome.kept
-        if not outcome.entries:
-            return
-        outbox.put(outcome.entries, self._pending)
-        self._pending.clear()
-        self._committed_s = self._clock.monotonic_s()
-        camera.health.passages += len(outcome.entries)
-        uploader.wake()
-        for entry in outcome.entries:
-            log.info(
-                "passage stored",
-                extra={
-                    "camera": camera.config.id,
-                    "passage": str(entry.passage.passage_id),
-                    "state": entry.passage.plate.state,
-                    "votes": entry.passage.track.votes,
-                },
-            )
-
-    def _commit(self, outbox: Outbox, *, within_s: float) -> None:
-        """Write positions that no passage has carried along."""
+    def _tell(self, site: "_Site") -> None:
+        """Raise what ended a thread; else give the service manager its sign of life."""
+        site.sending.check()
+        due_s = self._notifier.watchdog_s
         now_s = self._clock.monotonic_s()
-        if self._pending and now_s - self._committed_s >= within_s:
-            outbox.put([], self._pending)
-            self._pending.clear()
-            self._committed_s = now_s
+        if due_s is not None and now_s - self._told_s >= due_s / 4 and site.sending.is_alive(now_s):
+            self._told_s = now_s
+            self._notifier.say("WATCHDOG=1")
 
-    # ------------------------------------------------------------------ sending
+    def _end_cameras(self, site: "_Site") -> None:
+        """No more frames; what is in view of live cameras is reported now or never."""
+        for camera in site.cameras:
+            camera.feed.ask_to_stop()
+        ends_s = self._clock.monotonic_s() + _FEEDS_LIMIT_S
+        for camera in site.cameras:
+            camera.feed.stop(timeout_s=max(0.0, ends_s - self._clock.monotonic_s()))
+            if camera.config.live:
+                camera.flush(site.keeper)
+        site.keeper.commit(within_s=0.0)
 
-    def _send(self, uploader: Uploader) -> None:
-        """The body of the sending thread; its failure ends the agent."""
-        try:
-            uploader.run()
-            uploader.close()
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that runs the agent
-            self._uploader_error = error
-            self._ready.set()
-
-    def _check_sender(self) -> None:
-        if self._uploader_error is not None:
-            raise self._uploader_error
-
-    def _drain(self, outbox: Outbox, uploader: Uploader, ends_s: float) -> int:
+    def _drain(self, site: "_Site", ends_s: float) -> int:
         """Wait for the server to take what is left; the exit code."""
         stopped = self._stop.is_set()
-        uploader.wake()
-        queued = outbox.state().queued
+        site.sending.wake()
+        queued = site.outbox.state().queued
         while queued and self._clock.monotonic_s() < ends_s:
-            if self._stop.is_set() and (not stopped or uploader.fault):
+            if self._stop.is_set() and (not stopped or site.sending.fault):
                 break  # stopped while waiting, or there is nobody to wait for
-            self._check_sender()
+            self._tell(site)
             self._clock.wait(threading.Event(), 0.05)
-            queued = outbox.state().queued
-        state = outbox.state()
+            queued = site.outbox.state().queued
+        state = site.outbox.state()
         extra = {"queued": state.queued, "dead_letters": state.dead, **state.counters}
         if not state.queued:
             log.info("agent ends: everything delivered", extra=extra)
             return DONE
-        reason = uploader.fault or "the server is slow"
+        reason = site.sending.fault or "the server is slow"
         log.warning("agent ends: passages are left in the outbox: %s", reason, extra=extra)
         return DONE if stopped else LEFT_UNDELIVERED
+
+    # ------------------------------------------------------------------ other settings
+
+    def _take_over(self, site: "_Site") -> None:
+        """Put the changed configuration in force; a faulty one changes nothing."""
+        if self._reread is None:
+            return
+        self._notifier.say("RELOADING=1")
+        try:
+            new = self._reread()
+            fixed = [key for key in _FIXED_KEYS if getattr(new, key) != getattr(self._config, key)]
+            new = new.model_copy(update={key: getattr(self._config, key) for key in fixed})
+            added = self._added_cameras(site, new)
+            site.sending.restart(new)
+        except ConfigError as error:
+            log.error("the configuration on the disk is not taken over: %s", error)  # noqa: TRY400 - told in one line
+            site.observed.config_fault = str(error)
+        else:
+            self._put_in_force(site, new, added)
+            note = f"takes a restart: {', '.join(fixed)}" if fixed else None
+            site.observed.config_fault = note
+            log.info("configuration taken over", extra={"restart_for": fixed} if fixed else None)
+        self._notifier.say("READY=1")
+
+    def _added_cameras(self, site: "_Site", new: AgentConfig) -> list[Camera]:
+        """The cameras that are new, opened; and every changed recording can be."""
+        known = {camera.config.id for camera in site.cameras if not camera.withdrawn}
+        added = []
+        for n, config in enumerate(new.camera):
+            kept = Kept.load(site.outbox.position(config.id), config)
+            opened = open_camera(new, n, kept, self._clock)
+            if config.id not in known:
+                added.append(Camera(config, new.passage, opened, site.workshop))
+        return added
+
+    def _put_in_force(self, site: "_Site", new: AgentConfig, added: list[Camera]) -> None:
+        self._config = new
+        wanted = {camera.id: n for n, camera in enumerate(new.camera)}
+        for camera in site.cameras:
+            number = wanted.get(camera.config.id)
+            if number is None:
+                camera.withdraw()
+            elif not camera.withdrawn:
+                self._change(camera, new.camera[number], number)
+        limits = new.outbox
+        site.outbox.set_limits(
+            limits.pictures_limit_mb * 1_000_000,
+            limits.passages_limit,
+            limits.min_free_mb * 1_000_000,
+        )
+        if site.observed.config.watchlist != new.watchlist:
+            site.observed.hook.stop()
+            site.observed.hook = site.keeper.hook = _hook(new)
+        site.observed.config = new
+        for camera in added:
+            site.add(camera)
+            camera.start()
+
+    def _change(self, camera: Camera, config: CameraConfig, number: int) -> None:
+        new = self._config
+        if camera.is_set_to(config, new.passage):
+            camera.withdraw_change()
+            return
+        camera.change(config, new.passage, partial(_reopened, new, number, self._clock))
+
+
+class _Site:
+    """Everything at work, for the thread that runs the agent."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts
+        self,
+        cameras: list[Camera],
+        outbox: Outbox,
+        keeper: Keeper,
+        sending: Sending,
+        observed: Observed,
+        workshop: Workshop,
+    ) -> None:
+        self.cameras = cameras
+        self.outbox = outbox
+        self.keeper = keeper
+        self.sending = sending
+        self.observed = observed
+        self.workshop = workshop
+        self._observe()
+
+    def add(self, camera: Camera) -> None:
+        """A camera that was added to the configuration."""
+        self.cameras.append(camera)
+        self._observe()
+
+    def end_withdrawn(self) -> None:
+        """Let cameras go that are no longer configured, once no vehicle is in their view."""
+        gone = [camera for camera in self.cameras if camera.has_ended(self.keeper)]
+        if gone:
+            self.cameras = [camera for camera in self.cameras if camera not in gone]
+            self._observe()
+
+    def _observe(self) -> None:
+        self.observed.cameras = tuple(camera.health for camera in self.cameras)
+
+
+def _reopened(config: AgentConfig, number: int, clock: Clock, kept: Kept) -> Opened:
+    """A camera's changed source, from where the former one was left if it is the same."""
+    return open_camera(config, number, Kept.load(kept.dump(), config.camera[number]), clock)
+
+
+def _hook(config: AgentConfig) -> Hook:
+    wanted = config.watchlist
+    return Hook(wanted.hook, timeout_s=wanted.hook_timeout_s, level=wanted.hook_level)
 
 
 @contextmanager

@@ -6,7 +6,10 @@ Logs never hold a plate: who was where is in the passages, which are protected; 
 import json
 import logging
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 LogFormat = Literal["text", "json"]
@@ -70,11 +73,40 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def set_up(log_format: LogFormat, level: str, stream: TextIO) -> None:
-    """Send this process's logs to a stream; called once, by the command line only."""
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A file to write to as well, JSON lines, rotated."""
+
+    path: Path
+    limit_bytes: int
+    """Size from which a new file is begun."""
+    files: int
+    """Files kept, the present one included."""
+
+
+def set_up(log_format: LogFormat, level: str, stream: TextIO, file: LogFile | None = None) -> None:
+    """Send this process's logs to a stream, and to a file; called by the command line only.
+
+    Raises:
+        OSError: if the file cannot be opened; the stream is in use then.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
+    for former in root.handlers:
+        former.close()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)  # libraries speak when something is wrong
     logging.getLogger("checkpoint_agent").setLevel(level.upper())
+    if file is not None:
+        root.addHandler(_rotated(file))
+
+
+def _rotated(file: LogFile) -> logging.Handler:
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(
+        file.path, maxBytes=file.limit_bytes, backupCount=max(1, file.files - 1), encoding="utf-8"
+    )
+    handler.setFormatter(JsonFormatter())
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # noqa: ARG005 - a full disk: the stream still has it
+    return handler

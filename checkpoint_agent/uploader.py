@@ -39,6 +39,8 @@ from server.wire import (
 log = logging.getLogger(__name__)
 
 _OUTBOX_PAUSE_S = 1.0
+_SIGN_MARGIN_S = 300.0
+"""So much longer than expected a step may take: disks are slow, too."""
 _REFUSALS_BEFORE_GIVING_UP = 5
 """A picture that the server refuses so often as unfit is given up; its passage goes without."""
 
@@ -84,8 +86,9 @@ class Uploader:
         self._stop = threading.Event()
         self.fault: str | None = None
         """Why the last attempt failed; ``None`` while the link is well."""
-        self.turned_s = clock.monotonic_s()
-        """When the thread last began a round, for the watchdog."""
+        self.sign_due_s = 0.0
+        """By then the thread has gone on, or it hangs; monotonic, for the watchdog."""
+        self._alive_for(0.0)
 
     # ------------------------------------------------------------------ the thread
 
@@ -93,14 +96,15 @@ class Uploader:
         """Send until :meth:`stop`; the body of the uploader's thread."""
         failures = 0
         while not self._stop.is_set():
-            self.turned_s = self._clock.monotonic_s()
             try:
                 self._beat()
                 busy = self.send_next()
             except ServerUnavailable as error:
                 failures, self._reached = failures + 1, False
                 self._note_failure(error, failures)
-                self._clock.wait(self._stop, self._pause_s(error, failures))
+                pause_s = self._pause_s(error, failures)
+                self._alive_for(pause_s)
+                self._clock.wait(self._stop, pause_s)
                 continue
             except (OutboxDamaged, OutboxFull) as error:
                 log.error("outbox: %s", error)  # noqa: TRY400 - known, and it goes on
@@ -111,8 +115,10 @@ class Uploader:
                     log.info("server reached again", extra={"failures": failures})
                 failures, self.fault, self._reached = 0, None, False
             if not busy:
+                self._alive_for(self._config.heartbeat_s)
                 self._clock.wait(self._wake, min(1.0, self._config.heartbeat_s))
                 self._wake.clear()
+        self._link.close()
 
     def wake(self) -> None:
         """Something new is in the outbox."""
@@ -124,8 +130,11 @@ class Uploader:
         self._wake.set()
 
     def close(self) -> None:
-        """Close the connections; :meth:`run` must have ended."""
+        """Close the connections of an uploader that did not :meth:`run`."""
         self._link.close()
+
+    def _alive_for(self, seconds: float) -> None:
+        self.sign_due_s = self._clock.monotonic_s() + seconds + _SIGN_MARGIN_S
 
     def _note_failure(self, error: ServerUnavailable, failures: int) -> None:
         level = logging.ERROR if isinstance(error, AccessRefused) else logging.WARNING
@@ -271,6 +280,7 @@ class Uploader:
         Raises:
             ServerUnavailable: for anything but 2xx or an answer that calls the body unfit.
         """
+        self._alive_for(4 * self._config.timeout_s)
         answer = self._link.request(method, path, body, media_type=media_type)
         self._reached = True
         return answer

@@ -21,7 +21,7 @@ from anpr.plate import PlateColor, PlateKind
 from anpr.types import Character, Detection, PlateRead, Quad
 from checkpoint_agent import ids
 from checkpoint_agent.clock import Clock, ClockState
-from server.wire import Evidence, Models, Passage, Plate, Track
+from server.wire import Evidence, Models, Passage, Plate, Track, WatchlistCopy
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 SIZE = (360, 640)
@@ -246,6 +246,7 @@ class RoadsideServer:
         self.faults: list[str] = []
         self.rejects: dict[str, str] = {}
         self.tokens: set[str] = set()
+        self.watchlist = WatchlistCopy(revision=0, entries=())
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -292,6 +293,13 @@ class RoadsideServer:
             def log_message(self, *_: object) -> None:
                 pass
 
+            def do_GET(self) -> None:
+                tag = f'"watchlist-{owner.watchlist.revision}"'
+                if self.headers["If-None-Match"] == tag:
+                    self._answer(304, b"")
+                else:
+                    self._answer(200, owner.watchlist.model_dump_json().encode(), ETag=tag)
+
             def do_PUT(self) -> None:
                 content = self._body()
                 with owner.lock:
@@ -331,8 +339,10 @@ class RoadsideServer:
             def _body(self) -> bytes:
                 return self.rfile.read(int(self.headers["Content-Length"]))
 
-            def _answer(self, status: int, body: bytes) -> None:
+            def _answer(self, status: int, body: bytes, **headers: str) -> None:
                 self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -29,6 +29,7 @@ from server.ingest import routes as ingest_routes
 from server.ingest.evidence_store import EvidenceStore
 from server.ingest.intake import Intake
 from server.passages import routes as passage_routes
+from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
 from server.watchlists import copies as watchlist_copies
@@ -70,6 +71,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         evidence=EvidenceStore(settings.evidence_dir),
         intake=Intake(settings, database, clock, watchlist),
         limiter=RateLimiter(settings.limits.requests_per_minute),
+        plates=KnownPlates(),
     )
     app = FastAPI(
         title="Kakou 卡口",

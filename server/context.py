@@ -11,6 +11,7 @@ from server.clock import Clock
 from server.db import Database
 from server.ingest.evidence_store import EvidenceStore
 from server.ingest.intake import Intake
+from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.watchlists.matching import WatchlistCache
 
@@ -27,6 +28,7 @@ class AppContext:
     evidence: EvidenceStore
     intake: Intake
     limiter: RateLimiter
+    plates: KnownPlates
 
 
 def context_of(request: Request) -> AppContext:

@@ -3,49 +3,126 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 from pydantic import AwareDatetime
 
 from server.auth.guards import ClientAddress, Operator
 from server.context import Context
 from server.errors import NotFound
-from server.passages.lookup import Inquiry, is_running_picture, look_up_passages, open_passage
+from server.passages.areas import circle_of, polygon_of
+from server.passages.lookup import (
+    Inquiry,
+    is_running_picture,
+    look_up_passages,
+    look_up_plates,
+    open_passage,
+)
+from server.passages.plates import PlateQuery, PlatesFound
 from server.passages.search import PassagePage, PassageQuery
 from server.passages.view import PassageView
+from server.wire.v1 import Direction, PlateColor, PlateKind, PlateState, VehicleColor
 
 router = APIRouter(tags=["passages"])
 
+_Any = Query(max_length=100)
+_Speed = Annotated[float | None, Query(ge=0, le=1000, allow_inf_nan=False)]
+
+
+def asked_passages(  # noqa: PLR0913 - a query's parameters
+    *,
+    plate: Annotated[str | None, Query(max_length=64, description="May hold ? and *.")] = None,
+    changes: Annotated[
+        int, Query(ge=0, le=2, description="Characters that may be misread, of a whole plate.")
+    ] = 0,
+    since: Annotated[AwareDatetime | None, Query(description="Inclusive.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Exclusive.")] = None,
+    checkpoint_id: Annotated[list[str], _Any] = [],  # noqa: B006 - copied by FastAPI
+    circle: Annotated[
+        str | None, Query(max_length=100, description="lon,lat,radius_m; WGS-84.")
+    ] = None,
+    polygon: Annotated[
+        str | None, Query(max_length=20_000, description="lon,lat lon,lat …; WGS-84.")
+    ] = None,
+    road: Annotated[str, Query(max_length=100, description="Part of the road's name.")] = "",
+    plate_state: Annotated[list[PlateState], _Any] = [],  # noqa: B006
+    plate_kind: Annotated[list[PlateKind], _Any] = [],  # noqa: B006
+    plate_color: Annotated[list[PlateColor], _Any] = [],  # noqa: B006
+    vehicle_color: Annotated[list[VehicleColor], _Any] = [],  # noqa: B006
+    direction: Annotated[list[Direction], _Any] = [],  # noqa: B006
+    lane: Annotated[list[Annotated[int, Query(ge=0, le=99)]], _Any] = [],  # noqa: B006
+    min_speed_kmh: _Speed = None,
+    max_speed_kmh: _Speed = None,
+    limit: int = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> PassageQuery:
+    """What a request asks for."""
+    return PassageQuery(
+        plate=plate,
+        changes=changes,
+        since=since,
+        until=until,
+        checkpoint_ids=tuple(checkpoint_id),
+        circle=circle_of(circle) if circle else None,
+        polygon=polygon_of(polygon) if polygon else None,
+        road=road,
+        plate_states=tuple(plate_state),
+        plate_kinds=tuple(plate_kind),
+        plate_colors=tuple(plate_color),
+        vehicle_colors=tuple(vehicle_color),
+        directions=tuple(direction),
+        lanes=tuple(lane),
+        min_speed_kmh=min_speed_kmh,
+        max_speed_kmh=max_speed_kmh,
+        limit=limit,
+        cursor=cursor,
+    )
+
+
+AskedPassages = Annotated[PassageQuery, Depends(asked_passages)]
+
 
 @router.get("/api/v1/passages")
-def get_passages(  # noqa: PLR0913 - a query's parameters
+def get_passages(  # noqa: PLR0913 - what, who, from where, why
+    query: AskedPassages,
     account: Operator,
     address: ClientAddress,
     context: Context,
     *,
-    plate: Annotated[str | None, Query(max_length=64, description="May hold ? and *.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Inclusive.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Exclusive.")] = None,
-    checkpoint_id: Annotated[list[str], Query(max_length=100)] = [],  # noqa: B006 - copied by FastAPI
-    limit: int = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
     purpose: str | None = None,
     case_number: str | None = None,
 ) -> PassagePage:
     """Search, newest first. Naming a plate, or going far back, needs purpose and case number."""
-    query = PassageQuery(
-        plate=plate,
-        since=since,
-        until=until,
-        checkpoint_ids=tuple(checkpoint_id),
-        limit=limit,
-        cursor=cursor,
-    )
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
-    search = context.settings.search
-    running = is_running_picture(query, inquiry.now, search)
+    running = is_running_picture(query, inquiry.now, context.settings.search)
     with context.database.read() if running else context.database.write() as session:
-        return look_up_passages(session, query, inquiry, search)
+        return look_up_passages(session, query, inquiry, context.settings, context.plates)
+
+
+@router.get("/api/v1/plates")
+def get_plates(  # noqa: PLR0913 - a query's parameters
+    plate: Annotated[str, Query(max_length=64, description="May hold ? and *, if no changes.")],
+    account: Operator,
+    address: ClientAddress,
+    context: Context,
+    *,
+    changes: Annotated[
+        int, Query(ge=0, le=2, description="Characters that may be misread, of a whole plate.")
+    ] = 0,
+    since: Annotated[AwareDatetime | None, Query(description="Inclusive.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Exclusive.")] = None,
+    limit: int = 50,
+    purpose: str | None = None,
+    case_number: str | None = None,
+) -> PlatesFound:
+    """Plates that fit a pattern, or the likely misreads of a plate with the reason of each.
+
+    Needs purpose and case number.
+    """
+    inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
+    query = PlateQuery(plate, changes, since, until, limit)
+    with context.database.write() as session:
+        return look_up_plates(session, query, inquiry, context.settings, context.plates)
 
 
 @router.get("/api/v1/passages/{passage_id}")
@@ -61,7 +138,7 @@ def get_passage(  # noqa: PLR0913 - who, from where, which, why
     """Give one passage with everything known of it; recorded."""
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     with context.database.write() as session:
-        return open_passage(session, passage_id, inquiry, context.settings.search)
+        return open_passage(session, passage_id, inquiry, context.settings)
 
 
 @router.get("/evidence/{sha256}", response_class=FileResponse)

@@ -1,41 +1,74 @@
-"""Passages by plate, time and checkpoint, newest first, in keyset pages."""
+"""Passages by plate, time, place and looks, newest first, in keyset pages.
+
+There are two ways into the table: the key (plate, time) and (checkpoint, time). A pattern or a
+likeness first becomes plates, by the dictionary. Whatever cannot follow one index downwards in
+time is looked for in windows of time, the newest first and each longer than the one before, so
+that a page costs what a page holds and not what the table holds.
+"""
 
 import base64
 import binascii
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, column, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from anpr.plate import normalise
+from server.auth.sight import Sight
 from server.checkpoints.service import places
 from server.errors import InvalidRequest, NotFound
+from server.passages.areas import Circle, Polygon, within
+from server.passages.dictionary import MAX_CHANGES
+from server.passages.known import KnownPlates
+from server.passages.patterns import is_pattern, like_of, normal_pattern, whole_plate
 from server.passages.view import PassageView, view_of
 from server.tables import Checkpoint, Passage
 
-ANY_ONE = "?"
-ANY_RUN = "*"
-MAX_PATTERN_LENGTH = 24
-_LAST = "\U0010ffff"
+MAX_PLATES = 2_000
+"""A pattern that more plates fit is looked for among the passages themselves."""
+MAX_NEAR = 200
+"""So many plates at most are taken for misreads of one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEAR = timedelta(minutes=10)
 """An identifier is minted when the vehicle has passed."""
+_LAST_MS = 200_000_000_000_000
+"""Beyond: no UUIDv7 of our time (year 8307)."""
+_FIRST_WINDOW = timedelta(minutes=2)
+_GROWTH = 8
+_LONGEST_WINDOW = timedelta(days=3 * 365)
+_FIRST_YEAR = 1990
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PassageQuery:
-    """What to look for; every condition given must hold.
+    """What to look for; every condition given must hold, of a list any one value.
 
-    ``plate`` may hold ``?`` (one character) and ``*`` (any run). ``since`` is inclusive,
-    ``until`` exclusive, both aware. ``cursor`` is the ``next_cursor`` of the page before.
+    ``plate`` may hold ``?`` (one character) and ``*`` (any run); with ``changes`` it is a whole
+    plate, and its likely misreads with so many wrong, missing or added characters are found too.
+    ``since`` is inclusive, ``until`` exclusive, both aware. ``cursor`` is the ``next_cursor`` of
+    the page before.
     """
 
     plate: str | None = None
+    changes: int = 0
     since: datetime | None = None
     until: datetime | None = None
     checkpoint_ids: tuple[str, ...] = ()
+    circle: Circle | None = None
+    polygon: Polygon | None = None
+    road: str = ""
+    plate_states: tuple[str, ...] = ()
+    plate_kinds: tuple[str, ...] = ()
+    plate_colors: tuple[str, ...] = ()
+    vehicle_colors: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
+    lanes: tuple[int, ...] = ()
+    min_speed_kmh: float | None = None
+    max_speed_kmh: float | None = None
     limit: int = 50
     cursor: str | None = None
 
@@ -48,20 +81,28 @@ class PassagePage:
     next_cursor: str | None
 
 
-def search_passages(session: Session, query: PassageQuery) -> PassagePage:
-    """Find one page of passages.
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How to find: conditions on every row, and whether one index gives them in order."""
+
+    conditions: tuple[ColumnElement[bool], ...]
+    in_order: bool
+    nothing: bool = False
+
+
+def search_passages(
+    session: Session, query: PassageQuery, sight: Sight, known: KnownPlates, now: datetime
+) -> PassagePage:
+    """Find one page of passages, of what one may see.
 
     Raises:
         InvalidRequest: the pattern, the period or the cursor is not usable; the message says which.
+        ApprovalNeeded: it goes further back than is open to him.
     """
-    statement = _statement(query)
-    if query.cursor is not None:
-        statement = statement.where(
-            tuple_(Passage.captured_at, Passage.passage_id) < tuple_(*_from_cursor(query.cursor))
-        )
-    rows = list(session.scalars(statement.limit(query.limit + 1)))
+    require_usable(query)
+    rows = list(_rows(session, query, sight, known, now, query.limit + 1))
     page = rows[: query.limit]
-    place_of = places(session, [row.checkpoint_id for row in page])
+    place_of = places(session, {row.checkpoint_id for row in page})
     more = len(rows) > query.limit
     return PassagePage(
         tuple(view_of(row, place_of.get(row.checkpoint_id)) for row in page),
@@ -69,70 +110,189 @@ def search_passages(session: Session, query: PassageQuery) -> PassagePage:
     )
 
 
-def get_passage(session: Session, passage_id: UUID) -> PassageView:
+def require_usable(query: PassageQuery) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        InvalidRequest: naming the field.
+    """
+    if query.since is not None and query.until is not None and query.since >= query.until:
+        raise InvalidRequest("until: must be after since", field="until")
+    if not 0 <= query.changes <= MAX_CHANGES:
+        raise InvalidRequest(f"changes: 0 to {MAX_CHANGES}", field="changes")
+    low, high = query.min_speed_kmh, query.max_speed_kmh
+    if low is not None and high is not None and low > high:
+        raise InvalidRequest(
+            "max_speed_kmh: must not be below min_speed_kmh", field="max_speed_kmh"
+        )
+    if query.plate is not None:
+        (whole_plate if query.changes else normal_pattern)(query.plate)
+    elif query.changes:
+        raise InvalidRequest("plate: say whose misreads are looked for", field="plate")
+
+
+def get_passage(session: Session, passage_id: UUID, sight: Sight) -> PassageView:
     """One passage by its identifier, a UUIDv7: its own time and the checkpoints lead to it.
 
     Raises:
-        NotFound: no such passage.
+        NotFound: no such passage, or none that one may see.
     """
-    minted_at = _EPOCH + timedelta(milliseconds=passage_id.int >> 80)
-    row = session.scalar(
-        select(Passage)
-        .join(Checkpoint, Checkpoint.id == Passage.checkpoint_id)
-        .where(
-            Passage.captured_at.between(minted_at - _NEAR, minted_at + _NEAR),
-            Passage.passage_id == passage_id,
+    minted_ms = passage_id.int >> 80
+    row = None
+    if minted_ms < _LAST_MS:
+        minted_at = _EPOCH + timedelta(milliseconds=minted_ms)
+        row = session.scalar(
+            select(Passage)
+            .join(Checkpoint, Checkpoint.id == Passage.checkpoint_id)
+            .where(
+                Passage.captured_at.between(minted_at - _NEAR, minted_at + _NEAR),
+                Passage.passage_id == passage_id,
+                *sight.conditions(Passage),
+            )
+            .limit(1)
         )
-        .limit(1)
-    )
-    if row is None:
+    if row is None or (sight.floor is not None and row.captured_at < sight.floor):
         raise NotFound(f"no passage {passage_id}")
     return view_of(row, places(session, [row.checkpoint_id]).get(row.checkpoint_id))
 
 
-def normal_pattern(text: str) -> str:
-    """One spelling of a plate or pattern: as stored plates are spelled, runs of ``*`` joined.
-
-    Raises:
-        InvalidRequest: empty, too long, or nothing but wildcards.
-    """
-    pattern = normalise(text)
-    while ANY_RUN * 2 in pattern:
-        pattern = pattern.replace(ANY_RUN * 2, ANY_RUN)
-    if not pattern or len(pattern) > MAX_PATTERN_LENGTH:
-        raise InvalidRequest(f"plate: 1 to {MAX_PATTERN_LENGTH} characters", field="plate")
-    if not pattern.strip(ANY_ONE + ANY_RUN):
-        raise InvalidRequest("plate: at least one character besides ? and *", field="plate")
-    return pattern
+def among(
+    session: Session, attribute: InstrumentedAttribute[str], values: Sequence[str]
+) -> ColumnElement[bool]:
+    """``attribute IN values`` as one parameter, however many values there are."""
+    if session.get_bind().dialect.name == "sqlite":
+        each = func.json_each(json.dumps(list(values))).table_valued(column("value", Text))
+        return attribute.in_(select(each.c.value))
+    return attribute == func.any(bindparam(None, list(values), type_=ARRAY(Text())))
 
 
-def _statement(query: PassageQuery) -> Select[Passage]:
-    if query.since is not None and query.until is not None and query.since >= query.until:
-        raise InvalidRequest("until: must be after since", field="until")
-    statement = select(Passage).order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
-    if query.plate is not None:
-        statement = _where_plate(statement, normal_pattern(query.plate))
-    if query.since is not None:
-        statement = statement.where(Passage.captured_at >= query.since)
-    if query.until is not None:
-        statement = statement.where(Passage.captured_at < query.until)
-    if query.checkpoint_ids:
-        statement = statement.where(Passage.checkpoint_id.in_(query.checkpoint_ids))
-    return statement
-
-
-def _where_plate(statement: Select[Passage], pattern: str) -> Select[Passage]:
-    first = min(
-        (pattern.find(wild) for wild in (ANY_ONE, ANY_RUN) if wild in pattern), default=None
+def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
+    session: Session,
+    query: PassageQuery,
+    sight: Sight,
+    known: KnownPlates,
+    now: datetime,
+    wanted: int,
+) -> Iterator[Passage]:
+    since = sight.reach(query.since)
+    way = _way(session, query, sight, known, now)
+    if way.nothing:
+        return
+    statement = (
+        select(Passage)
+        .where(*way.conditions, *_looks(query), *sight.conditions(Passage))
+        .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
     )
-    if first is None:
-        return statement.where(Passage.plate == pattern)
-    if first > 0:  # the fixed beginning is a range of the key
-        beginning = pattern[:first]
-        statement = statement.where(Passage.plate >= beginning, Passage.plate < beginning + _LAST)
-    # normalise() leaves letters, digits and the two wildcards, so nothing needs escaping
-    like = pattern.replace(ANY_ONE, "_").replace(ANY_RUN, "%")
-    return statement.where(Passage.plate.like(like))
+    until = query.until
+    if query.cursor is not None:
+        at, passage_id = _from_cursor(query.cursor)
+        after = tuple_(Passage.captured_at, Passage.passage_id) < tuple_(
+            literal(at, Passage.captured_at.type), literal(passage_id, Passage.passage_id.type)
+        )
+        statement = statement.where(after, Passage.captured_at <= at)
+        until = min(until or at + _MICROSECOND, at + _MICROSECOND)
+    spans = [(since, until)] if way.in_order else _windows(since, until, now)
+    for low, high in spans:
+        part = statement
+        if low is not None:
+            part = part.where(Passage.captured_at >= low)
+        if high is not None:
+            part = part.where(Passage.captured_at < high)
+        found = session.scalars(part.limit(wanted)).all()
+        yield from found
+        wanted -= len(found)
+        if wanted <= 0:
+            return
+
+
+def _windows(
+    since: datetime | None, until: datetime | None, now: datetime
+) -> Iterator[tuple[datetime | None, datetime | None]]:
+    """Spans of time from the newest backwards, each longer; together exactly the period."""
+    high = until
+    length = _FIRST_WINDOW
+    while True:
+        top = now if high is None else min(high, now)
+        low = top - length if top.year >= _FIRST_YEAR else _EPOCH
+        if since is not None and low <= since:
+            yield since, high
+            return
+        if length > _LONGEST_WINDOW or low.year < _FIRST_YEAR:
+            yield since, high
+            return
+        yield low, high
+        high, length = low, length * _GROWTH
+
+
+def _way(
+    session: Session, query: PassageQuery, sight: Sight, known: KnownPlates, now: datetime
+) -> _Way:
+    places_asked = _places_asked(session, query)
+    here: tuple[ColumnElement[bool], ...] = ()
+    if places_asked is not None:
+        if not places_asked:
+            return _Way((), in_order=False, nothing=True)
+        here = (
+            Passage.checkpoint_id == places_asked[0]
+            if len(places_asked) == 1
+            else among(session, Passage.checkpoint_id, places_asked),
+        )
+    if query.plate is None:
+        if places_asked is None:
+            here = (Passage.checkpoint_id.in_(select(Checkpoint.id)),)
+        return _Way(here, in_order=places_asked is not None and len(places_asked) == 1)
+    if not query.changes and not is_pattern(normal_pattern(query.plate)):
+        return _Way((Passage.plate == normal_pattern(query.plate), *here), in_order=True)
+    plates = _plates_meant(session, query, known, now)
+    if plates is None:  # so many that they are met everywhere
+        pattern = normal_pattern(query.plate)
+        fits: tuple[ColumnElement[bool], ...] = (Passage.plate.like(like_of(pattern)),)
+        if not here:
+            here = (Passage.checkpoint_id.in_(select(Checkpoint.id)),)
+        return _Way((*fits, *here), in_order=False)
+    seen = [plate for plate in plates if plate not in sight.hidden_plates]
+    if not seen:
+        return _Way((), in_order=False, nothing=True)
+    return _Way((among(session, Passage.plate, seen), *here), in_order=False)
+
+
+def _plates_meant(
+    session: Session, query: PassageQuery, known: KnownPlates, now: datetime
+) -> tuple[str, ...] | None:
+    """The plates that the query's plate stands for; None if there are too many to name."""
+    text = query.plate or ""
+    if query.changes:
+        near = known.near(session, now, whole_plate(text), query.changes, MAX_NEAR)
+        return tuple(one.plate for one in near)
+    fitting = known.fitting(session, now, normal_pattern(text), MAX_PLATES)
+    return None if fitting.truncated else fitting.plates
+
+
+def _places_asked(session: Session, query: PassageQuery) -> tuple[str, ...] | None:
+    """Checkpoints that the query names in any way; None if it names none."""
+    if query.circle is None and query.polygon is None and not query.road.strip():
+        return query.checkpoint_ids or None
+    found = within(session, circle=query.circle, polygon=query.polygon, road=query.road)
+    if query.checkpoint_ids:
+        return tuple(one for one in query.checkpoint_ids if one in set(found))
+    return found
+
+
+def _looks(query: PassageQuery) -> Iterator[ColumnElement[bool]]:
+    for attribute, values in (
+        (Passage.plate_state, query.plate_states),
+        (Passage.plate_kind, query.plate_kinds),
+        (Passage.plate_color, query.plate_colors),
+        (Passage.vehicle_color, query.vehicle_colors),
+        (Passage.direction, query.directions),
+        (Passage.lane, query.lanes),
+    ):
+        if values:
+            yield attribute.in_(values)
+    if query.min_speed_kmh is not None:
+        yield Passage.speed_kmh >= query.min_speed_kmh
+    if query.max_speed_kmh is not None:
+        yield Passage.speed_kmh <= query.max_speed_kmh
 
 
 def _to_cursor(row: Passage) -> str:
@@ -145,7 +305,7 @@ def _from_cursor(cursor: str) -> tuple[datetime, UUID]:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, passage_id = text.split(" ")
         instant = datetime.fromisoformat(at)
-        if instant.tzinfo is None:
+        if instant.tzinfo is None or not 1900 < instant.year < 9000:
             raise InvalidRequest("cursor: not one of ours", field="cursor")
         return instant.astimezone(UTC), UUID(passage_id)
     except (ValueError, OverflowError, binascii.Error):

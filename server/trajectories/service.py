@@ -11,7 +11,7 @@ from server.auth.sight import Sight, sight_of
 from server.checkpoints.service import places
 from server.errors import InvalidRequest
 from server.passages.lookup import Inquiry, in_utc
-from server.passages.search import ANY_ONE, ANY_RUN, normal_pattern
+from server.passages.patterns import ANY_ONE, ANY_RUN, normal_pattern
 from server.passages.view import view_of
 from server.settings import Settings, TrajectorySettings
 from server.tables import Passage

@@ -18,7 +18,8 @@ from server.checkpoints.service import places
 from server.context import AppContext, Context
 from server.errors import InvalidRequest, PurposeMissing
 from server.passages.lookup import Inquiry, look_up_passages, open_passage
-from server.passages.search import ANY_ONE, ANY_RUN, PassageQuery
+from server.passages.patterns import ANY_ONE, ANY_RUN
+from server.passages.search import PassageQuery
 from server.passages.view import PassageView
 from server.trajectories.service import geojson, look_up_trajectory
 from server.web.forms import local_instant, said
@@ -76,7 +77,7 @@ def passages(  # noqa: PLR0913, PLR0917 - the form's fields
                 cursor=cursor or None,
             )
             inquiry = Inquiry(account, address, context.clock())
-            page = look_up_passages(session, query, inquiry, settings)
+            page = look_up_passages(session, query, inquiry, context.settings, context.plates)
         except PurposeMissing:
             t = load_texts(language_of(request))
             errors["from"] = t("passages.too_far", hours=f"{settings.browse_hours:g}")
@@ -108,7 +109,7 @@ def passage(
     """One passage, with everything that is known of it; looking is recorded."""
     inquiry = Inquiry(account, address, context.clock())
     with context.database.write() as session:
-        view = open_passage(session, passage_id, inquiry, context.settings.search)
+        view = open_passage(session, passage_id, inquiry, context.settings)
     return render(request, "passage.html", page="passages", account=account, p=view, raw=_raw(view))
 
 
@@ -125,7 +126,7 @@ def show_search(
     if passage is not None:
         inquiry = Inquiry(account, address, context.clock())
         with context.database.write() as session:
-            plate = open_passage(session, passage, inquiry, context.settings.search).plate
+            plate = open_passage(session, passage, inquiry, context.settings).plate
     query = {"plate": plate, "from": "", "to": "", "purpose": "", "case_number": ""}
     return _answer(request, context, account, query, {"asked": False})
 
@@ -172,7 +173,7 @@ def _look_up(
     """What the answer shows: the plates that a pattern found, or the route of one whole plate."""
     plate = wanted.plate or ""
     if ANY_ONE in plate or ANY_RUN in plate:
-        page = look_up_passages(session, wanted, inquiry, context.settings.search)
+        page = look_up_passages(session, wanted, inquiry, context.settings, context.plates)
         groups = group_by_plate(page.passages)
         if len(groups) != 1 or not groups[0].is_whole or page.next_cursor is not None:
             return {

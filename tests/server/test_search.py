@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import InvalidRequest
-from server.passages.search import normal_pattern
+from server.passages.patterns import normal_pattern
 from tests.server.conftest import NOW, PURPOSE, Site, iso, make_passage
 
 PLATES = (

@@ -1,0 +1,158 @@
+"""The plates that this process knows, kept equal to what the database has seen.
+
+Three things together are every plate that ever passed and is still kept: the register
+(``plate``), the doubtful ones (``plate_candidate``) and the journal that the register has not
+counted yet. Before each search the dictionary is brought up to date with the searching
+transaction, so a plate whose passage was acknowledged before the search is found by it.
+
+The journal is read first: what the register counts in between is then in its tables, which are
+read after it. Tables are read from a minute before the newest line known, because lines are not
+committed in the order of their times.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.passages.dictionary import Fitting, Near, PlateDictionary
+from server.tables import Plate, PlateCandidate, PlateJournal
+
+_TABLES = (Plate, PlateCandidate)
+_MARGIN = timedelta(minutes=1)
+_AT_ONCE = 100_000
+_RELOAD_AFTER = timedelta(hours=24)
+"""What was aged out of the register leaves the memory so much later at most."""
+_decoder = msgspec.json.Decoder(list[tuple[str, int, int, int, int]])
+
+
+@dataclass(slots=True)
+class _Watch:
+    """How far one table has been read."""
+
+    newest: datetime | None = None
+    lately: frozenset[str] = frozenset()
+    """Plates already taken in of the span that is read again."""
+
+
+class KnownPlates:
+    """The dictionary of one server process. Thread safe."""
+
+    def __init__(self) -> None:
+        """Start with nothing; the first search, or :meth:`refresh`, reads the register."""
+        self._lock = threading.Lock()
+        self._counted = PlateDictionary()
+        self._watch = {table: _Watch() for table in _TABLES}
+        self._loaded_at: datetime | None = None
+        self._uncounted = PlateDictionary()
+        self._lines: set[int] = set()
+        """Lines of the journal that ``_uncounted`` holds …"""
+        self._lately: set[str] = set()
+        """… and their plates."""
+
+    def __len__(self) -> int:
+        """Count the plates; one that stands in the journal and the register counts twice."""
+        return len(self._counted) + len(self._uncounted)
+
+    def refresh(self, session: Session, now: datetime) -> None:
+        """Take in what the database has and this process has not."""
+        with self._lock:
+            counted = self._read_journal(session)
+            stale = self._loaded_at is not None and now - self._loaded_at > _RELOAD_AFTER
+            if self._loaded_at is None or stale:
+                fresh = PlateDictionary()
+                watch = {table: _Watch() for table in _TABLES}
+                for table in _TABLES:
+                    _read_table(session, table, watch[table], fresh)
+                self._counted, self._watch, self._loaded_at = fresh, watch, now
+                return
+            for table in _TABLES:
+                _read_table(session, table, self._watch[table], self._counted, anew=counted)
+
+    def fitting(self, session: Session, now: datetime, pattern: str, limit: int) -> Fitting:
+        """At most ``limit`` plates that fit a normal pattern."""
+        self.refresh(session, now)
+        new, old = (part.fitting(pattern, limit) for part in (self._uncounted, self._counted))
+        both = tuple(dict.fromkeys(new.plates + old.plates))
+        return Fitting(both[:limit], new.truncated or old.truncated or len(both) > limit)
+
+    def near(
+        self, session: Session, now: datetime, plate: str, changes: int, limit: int
+    ) -> tuple[Near, ...]:
+        """The plates most likely to be misreads of a whole plate, likeliest first."""
+        self.refresh(session, now)
+        found = {
+            one.plate: one
+            for part in (self._counted, self._uncounted)
+            for one in part.near(plate, changes, limit)
+        }
+        return tuple(sorted(found.values(), key=lambda n: (round(n.cost, 6), n.plate))[:limit])
+
+    def uncounted(self, plates: Iterable[str]) -> frozenset[str]:
+        """Which of these the register had not counted yet at the last refresh."""
+        return frozenset(plates) & self._lately
+
+    def _read_journal(self, session: Session) -> bool:
+        """Take new lines in; whether lines held so far have been counted since."""
+        ids = set(session.scalars(select(PlateJournal.id)))
+        gone = self._lines - ids
+        if gone == self._lines:
+            # all that is held has been counted, and is read from the tables next
+            self._uncounted, self._lines, self._lately = PlateDictionary(), set(), set()
+        for part in _parts(sorted(ids - self._lines), 500):
+            lines = session.execute(
+                select(PlateJournal.id, PlateJournal.seen).where(PlateJournal.id.in_(part))
+            )
+            for line in lines:
+                plates = list(dict.fromkeys(seen[0] for seen in _decoder.decode(line.seen)))
+                self._uncounted.add([plate for plate in plates if plate not in self._lately])
+                self._lately |= set(plates)
+                self._lines.add(line.id)
+        return bool(gone)
+
+
+def _read_table(
+    session: Session,
+    table: type[Plate | PlateCandidate],
+    watch: _Watch,
+    dictionary: PlateDictionary,
+    *,
+    anew: bool = False,
+) -> None:
+    newest = session.scalar(select(func.max(table.added_at)))
+    if newest is None or (newest == watch.newest and not anew):
+        return
+    query = select(table.plate)
+    if watch.newest is not None:
+        query = query.where(table.added_at > watch.newest - _MARGIN)
+    lately: set[str] = set()
+    with _streamed(session, query) as parts:
+        for part in parts:
+            new = [plate for plate in part if plate not in watch.lately]
+            dictionary.add(new)
+            if watch.newest is not None:
+                lately.update(part)
+    if watch.newest is None:
+        span = select(table.plate).where(table.added_at > newest - _MARGIN)
+        lately = set(session.scalars(span.limit(_AT_ONCE)))
+    watch.newest, watch.lately = newest, frozenset(lately)
+
+
+@contextmanager
+def _streamed(session: Session, query: object) -> Iterator[Iterator[Sequence[str]]]:
+    """Rows of one column in parts, without all of them in memory at once."""
+    rows = session.connection().execution_options(yield_per=_AT_ONCE).execute(query)  # type: ignore[call-overload]
+    try:
+        yield rows.scalars().partitions()
+    finally:
+        rows.close()
+
+
+def _parts(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -62,11 +62,11 @@ class ColorNetwork:
         """
         if not plates:
             return []
-        batch = _SCALE[np.stack(plates)].transpose(0, 3, 1, 2)
-        (probabilities,) = self._network.run(np.ascontiguousarray(batch)).values()
+        planes = np.ascontiguousarray(np.stack(plates).transpose(0, 3, 1, 2))
+        (probabilities,) = self._network.run(_SCALE.take(planes)).values()
         if probabilities.shape != (len(plates), len(CLASSES) + 1):
             raise InferenceError(f"{self._network.path}: answered {probabilities.shape}")
-        return [_color_read([float(p) for p in row]) for row in probabilities]
+        return [_color_read(row) for row in probabilities.tolist()]
 
 
 def _color_read(row: list[float]) -> ColorRead:

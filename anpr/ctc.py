@@ -5,9 +5,9 @@ probability of each character and of the blank that separates them (Graves et al
 probability is the sum over all ways of laying it along the steps.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -21,8 +21,15 @@ BEAM_WIDTH: Final = 12
 _CONSIDERED_FROM: Final = 0.002
 """A character less probable than this in a step starts no hypothesis there."""
 _MOST_PER_STEP: Final = 6
+_HOPELESS: Final = 1e-5
+"""A hypothesis so much less probable than the best is given up: the prior, which weighs texts 1 to
+50, cannot save it."""
 _ALTERNATIVES_FROM: Final = 0.001
 _MOST_ALTERNATIVES: Final = 5
+
+
+Beams = dict[tuple[int, ...], tuple[float, float]]
+_NEVER: Final = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,33 +81,55 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
     settled = _only_hypothesis(lattice)
     if settled is not None:
         return [settled]
+    considered = lattice.probabilities >= _CONSIDERED_FROM
+    considered[:, BLANK] = False
+    # From here on a character is its column among those considered anywhere.
+    classes = np.flatnonzero(considered.any(axis=0))
+    table = lattice.probabilities[:, classes].tolist()
+    blanks = lattice.probabilities[:, BLANK].tolist()
     # prefix -> (probability of ending in a blank, of ending in its last character)
-    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
-    for row, options in zip(lattice.probabilities.tolist(), _options(lattice), strict=True):
-        blank = row[BLANK]
-        if not options:  # most steps, by far: between characters
-            beams = {
-                prefix: ((a + b) * blank, b * row[prefix[-1]] if prefix else 0.0)
-                for prefix, (a, b) in beams.items()
-            }
-            continue
-        grown: dict[tuple[int, ...], tuple[float, float]] = {}
-        for prefix, (by_blank, by_char) in beams.items():
-            both = by_blank + by_char
-            last = prefix[-1] if prefix else BLANK
-            stay_blank, stay_char = grown.get(prefix, (0.0, 0.0))
-            repeated = by_char * row[last] if prefix else 0.0
-            grown[prefix] = (stay_blank + both * blank, stay_char + repeated)
-            for cls, p in options:
-                longer = (*prefix, cls)
-                grown_blank, grown_char = grown.get(longer, (0.0, 0.0))
-                source = by_blank if cls == last else both
-                grown[longer] = (grown_blank, grown_char + source * p)
-        if len(grown) > width:
-            best = sorted(grown.items(), key=_total, reverse=True)
-            grown = dict(best[:width])
-        beams = grown
-    return _as_texts(beams, lattice.alphabet)
+    beams: Beams = {(): (1.0, 0.0)}
+    for row, blank, options in zip(
+        table, blanks, _options(considered[:, classes], table), strict=True
+    ):
+        beams = _grown(beams, row, blank, options)
+        if options:
+            beams = _strongest(beams, width)
+    return _as_texts(beams, [lattice.alphabet[c] for c in classes])
+
+
+def _grown(beams: Beams, row: list[float], blank: float, options: list[int]) -> Beams:
+    """The beams after one more step, in which ``options`` may begin."""
+    if not options:  # most steps, by far: between characters
+        return {
+            prefix: ((a + b) * blank, b * row[prefix[-1]] if b else 0.0)
+            for prefix, (a, b) in beams.items()
+        }
+    grown: Beams = {}
+    for prefix, (by_blank, by_char) in beams.items():
+        both = by_blank + by_char
+        last = prefix[-1] if prefix else -1
+        stay_blank, stay_char = grown.get(prefix, _NEVER)
+        repeated = by_char * row[last] if prefix else 0.0
+        grown[prefix] = (stay_blank + both * blank, stay_char + repeated)
+        for cls in options:
+            longer = (*prefix, cls)
+            grown_blank, grown_char = grown.get(longer, _NEVER)
+            source = by_blank if cls == last else both
+            grown[longer] = (grown_blank, grown_char + source * row[cls])
+    return grown
+
+
+def _strongest(beams: Beams, width: int) -> Beams:
+    """At most so many beams, and none that is hopeless beside the best."""
+    if len(beams) == 1:
+        return beams
+    totals = [(a + b, prefix) for prefix, (a, b) in beams.items()]
+    hopeless = max(totals)[0] * _HOPELESS
+    kept = [one for one in totals if one[0] > hopeless]
+    if len(kept) > width:
+        kept = sorted(kept, reverse=True)[:width]
+    return {prefix: beams[prefix] for _, prefix in kept}
 
 
 def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
@@ -114,33 +143,22 @@ def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
     return Hypothesis(text, min(1.0, float(peaks.astype(np.float64).prod())))
 
 
-def _options(lattice: Lattice) -> list[list[tuple[int, float]]]:
-    """For each step the characters worth considering there."""
-    considered: list[list[tuple[int, float]]] = [[] for _ in lattice.probabilities]
-    steps, classes = np.nonzero(lattice.probabilities >= _CONSIDERED_FROM)
-    values = lattice.probabilities[steps, classes]
-    for t, c, p in zip(steps.tolist(), classes.tolist(), values.tolist(), strict=True):
-        if c != BLANK:
-            considered[t].append((c, p))
-    return [
-        options
-        if len(options) <= _MOST_PER_STEP
-        else sorted(options, key=itemgetter(1), reverse=True)[:_MOST_PER_STEP]
-        for options in considered
-    ]
+def _options(considered: NDArray[np.bool_], table: list[list[float]]) -> list[list[int]]:
+    """For each step the columns worth considering there, the most probable few."""
+    options: list[list[int]] = [[] for _ in table]
+    steps, columns = np.nonzero(considered)
+    for t, column in zip(steps.tolist(), columns.tolist(), strict=True):
+        options[t].append(column)
+    for t, some in enumerate(options):
+        if len(some) > _MOST_PER_STEP:
+            options[t] = sorted(some, key=table[t].__getitem__, reverse=True)[:_MOST_PER_STEP]
+    return options
 
 
-def _total(beam: tuple[tuple[int, ...], tuple[float, float]]) -> float:
-    """Probability of a prefix however it ends."""
-    return beam[1][0] + beam[1][1]
-
-
-def _as_texts(
-    beams: dict[tuple[int, ...], tuple[float, float]], alphabet: tuple[str, ...]
-) -> list[Hypothesis]:
+def _as_texts(beams: Beams, characters: Sequence[str]) -> list[Hypothesis]:
     by_text: dict[str, float] = {}
     for prefix, (by_blank, by_char) in beams.items():
-        text = "".join(alphabet[c] for c in prefix)
+        text = "".join([characters[c] for c in prefix])
         by_text[text] = by_text.get(text, 0.0) + by_blank + by_char
     found = [Hypothesis(text, min(1.0, p)) for text, p in by_text.items() if p > 0]
     return sorted(found, key=lambda h: (-h.probability, h.text))
@@ -159,7 +177,7 @@ def spell(lattice: Lattice, text: str) -> tuple[Spelled, ...]:
     if not wanted:
         return ()
     spans = _greedy_spans(lattice) if classes == wanted else _aligned_spans(lattice, wanted)
-    return tuple(_spelled(lattice, first, last) for first, last in spans)
+    return _spelled(lattice, spans)
 
 
 def _classes_of(lattice: Lattice, text: str) -> list[int]:
@@ -185,38 +203,63 @@ def _aligned_spans(lattice: Lattice, classes: list[int]) -> list[tuple[int, int]
     skips = np.zeros(len(states), dtype=bool)
     skips[3::2] = states[3::2] != states[1:-2:2]
     log_p = np.log(np.maximum(lattice.probabilities[:, states], 1e-12))
-    score = np.full(len(states), -np.inf)
-    score[:2] = log_p[0, :2]
-    came_from = np.zeros(log_p.shape, dtype=np.int8)
-    for t in range(1, len(log_p)):
-        one = np.concatenate(([-np.inf], score[:-1]))
-        two = np.where(skips, np.concatenate(([-np.inf, -np.inf], score[:-2])), -np.inf)
-        choices = np.stack((score, one, two))
-        came_from[t] = choices.argmax(axis=0)
-        score = choices.max(axis=0) + log_p[t]
-    state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
-    if not np.isfinite(score[state]):
+    penalty = np.where(skips, 0.0, -np.inf)
+    # Two places more on the left: nothing comes from there.
+    score = np.full((len(log_p), len(states) + 2), -np.inf)
+    score[0, 2:4] = log_p[0, :2]
+    for before, now, step in zip(score, score[1:, 2:], log_p[1:], strict=False):
+        np.add(before[:-2], penalty, out=now)
+        np.maximum(now, before[1:-1], out=now)
+        np.maximum(now, before[2:], out=now)
+        np.add(now, step, out=now)
+    state = len(states) - 1 if score[-1, -1] >= score[-1, -2] else len(states) - 2
+    if not np.isfinite(score[-1, state + 2]):
         raise ValueError(f"{len(classes)} characters do not fit into {len(log_p)} steps")
-    path = np.zeros(len(log_p), dtype=np.int64)
-    for t in range(len(log_p) - 1, -1, -1):
-        path[t] = state
-        state -= int(came_from[t, state])
-    return [
-        (int(steps[0]), int(steps[-1]))
-        for steps in (np.flatnonzero(path == s) for s in range(1, len(states), 2))
-    ]
+    return _traced_back(score, skips, state)
 
 
-def _spelled(lattice: Lattice, first: int, last: int) -> Spelled:
-    span = lattice.probabilities[first : last + 1]
-    peaks = span.max(axis=0)
-    peaks[BLANK] = 0.0
-    order = np.argsort(-peaks, kind="stable")[: _MOST_ALTERNATIVES + 1]
-    options = tuple(
-        (lattice.alphabet[c], min(1.0, float(peaks[c])))
-        for c in order
-        if peaks[c] >= _ALTERNATIVES_FROM
+def _traced_back(
+    score: NDArray[np.float64], skips: NDArray[np.bool_], state: int
+) -> list[tuple[int, int]]:
+    """First and last step of each character on the best way that ends in ``state``."""
+    spans: dict[int, tuple[int, int]] = {}
+    for t in range(len(score) - 1, -1, -1):
+        if state % 2:
+            spans[state] = (t, spans.get(state, (t, t))[1])
+        if t == 0:
+            break
+        two, one, same = score[t - 1, state : state + 3].tolist()
+        if one > same and (not skips[state] or one >= two):
+            state -= 1
+        elif skips[state] and two > same:
+            state -= 2
+    return [spans[s] for s in sorted(spans)]
+
+
+def _spelled(lattice: Lattice, spans: Sequence[tuple[int, int]]) -> tuple[Spelled, ...]:
+    """What was considered in each span of steps, ``(first, last)``, none beside another's."""
+    p = lattice.probabilities
+    steps = len(p)
+    # Sums and maxima of each span; reduceat also gives those of the gaps, which are left out.
+    edges = np.array([(first, min(last + 1, steps - 1)) for first, last in spans]).ravel()
+    peaks = np.maximum.reduceat(p, edges, axis=0)[::2]
+    if spans[-1][1] == steps - 1:  # an index past the end is refused: put the last step in again
+        peaks[-1] = p[spans[-1][0] :].max(axis=0)
+    peaks[:, BLANK] = 0.0
+    order = np.argsort(-peaks, axis=1, kind="stable")[:, : _MOST_ALTERNATIVES + 1]
+    best = np.take_along_axis(peaks, order, axis=1)
+    weights = 1.0 - p[:, BLANK].astype(np.float64) + 1e-6
+    moments = weights * (np.arange(steps) + 0.5)
+    total = np.concatenate(([0.0], weights.cumsum()))
+    moment = np.concatenate(([0.0], moments.cumsum()))
+    return tuple(
+        Spelled(
+            float((moment[last + 1] - moment[first]) / (total[last + 1] - total[first]) / steps),
+            tuple(
+                (lattice.alphabet[c], min(1.0, value))
+                for c, value in zip(columns, values, strict=True)
+                if value >= _ALTERNATIVES_FROM
+            ),
+        )
+        for (first, last), columns, values in zip(spans, order.tolist(), best.tolist(), strict=True)
     )
-    weights = 1.0 - span[:, BLANK] + 1e-6
-    centre = float((weights * (np.arange(first, last + 1) + 0.5)).sum() / weights.sum())
-    return Spelled(centre / len(lattice.probabilities), options)

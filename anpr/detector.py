@@ -5,6 +5,8 @@ where the plate's corners are from the cell's centre, and whether the plate has 
 before and after the network are pure functions.
 """
 
+import math
+import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from anpr.errors import InferenceError, WeightsError
 from anpr.rectify import is_convex, upright_region
 from anpr.session import Network
-from anpr.types import Detection, Image, Point, Quad
+from anpr.types import Detection, Image, Quad
 from anpr.weights import ModelFiles
 
 OUTPUTS: Final = ("heat", "quad", "rows")
@@ -23,6 +25,7 @@ OUTPUTS: Final = ("heat", "quad", "rows")
 ``(1,1,h,w)`` probability of two rows."""
 SIZE_MULTIPLE_PX: Final = 32
 _GREY: Final = 0.5
+_NEIGHBOURS: Final = np.ones((3, 3), np.uint8)
 LARGEST_SCALE: Final = 1.25
 """Small pictures are enlarged at most so much: more adds nothing to see."""
 _MOST_PLATES: Final = 64
@@ -54,13 +57,42 @@ class Letterbox:
     """Network pixels per picture pixel, along x and along y."""
 
 
-def letterbox(image: Image, side_px: int, largest_scale: float = LARGEST_SCALE) -> Letterbox:
-    """Scale a picture so that its longer side is ``side_px``, but enlarge it no further than told."""
+class _Canvas(threading.local):
+    """The network's input of the latest frame, kept: the next one is nearly always as large.
+
+    Each thread has its own.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.batch = np.empty((1, 3, 0, 0), np.float32)
+        self.size = (0, 0)
+
+    def grey(self, size: tuple[int, int], padded: tuple[int, int]) -> NDArray[np.float32]:
+        """A batch that is grey wherever a picture of ``size = (height, width)`` leaves it free."""
+        if size != self.size:
+            self.batch = np.full((1, 3, *padded), _GREY, np.float32)
+            self.size = size
+        return self.batch
+
+
+def letterbox(
+    image: Image,
+    side_px: int,
+    largest_scale: float = LARGEST_SCALE,
+    canvas: _Canvas | None = None,
+) -> Letterbox:
+    """Scale a picture so that its longer side is ``side_px``, but enlarge it no further than told.
+
+    With a ``canvas`` the batch is only good until the next call with the same one.
+    """
     high, wide = image.shape[:2]
     scale = min(side_px / max(high, wide), largest_scale)
     width, height = max(1, round(wide * scale)), max(1, round(high * scale))
-    padded = (-(-n // SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX for n in (height, width))
-    batch = np.full((1, 3, *padded), _GREY, np.float32)
+    padded_height, padded_width = (
+        -(-n // SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX for n in (height, width)
+    )
+    batch = (canvas or _Canvas()).grey((height, width), (padded_height, padded_width))
     for channel, plane in enumerate(cv2.split(_resized(image, width, height))):
         np.multiply(plane, np.float32(1 / 255), out=batch[0, channel, :height, :width])
     return Letterbox(batch, (width / wide, height / high))
@@ -96,31 +128,32 @@ def decode_grid(
         stride_px: size of a cell.
         threshold: least score of a detection.
     """
-    peaks = (heat >= threshold) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
-    ys, xs = np.nonzero(peaks)
+    ys, xs = np.nonzero(heat >= threshold)
+    if not len(ys):
+        return []
+    highest_near = cv2.dilate(heat, _NEIGHBOURS)
+    peaks = heat[ys, xs] >= highest_near[ys, xs]
+    ys, xs = ys[peaks], xs[peaks]
     order = np.argsort(-heat[ys, xs], kind="stable")[:_MOST_PLATES]
+    ys, xs = ys[order], xs[order]
+    centres = np.stack((xs, ys), axis=1)[:, None] + 0.5
+    corners = (quad[:, ys, xs].T.astype(np.float64).reshape(-1, 4, 2) + centres) * stride_px
     found = []
-    for y, x in zip(ys[order].tolist(), xs[order].tolist(), strict=True):
-        offsets = quad[:, y, x].astype(float).reshape(4, 2)
-        corners = (offsets + np.array([x + 0.5, y + 0.5])) * stride_px
-        shape = _as_quad(corners)
+    for y, x, four in zip(ys.tolist(), xs.tolist(), corners.tolist(), strict=True):
+        shape = _as_quad(four)
         if shape is not None:
             two_rows = bool(rows[y, x] >= 0.5)
             found.append(Detection(shape, min(1.0, float(heat[y, x])), 2 if two_rows else 1))
     return found
 
 
-def _as_quad(corners: NDArray[np.float64]) -> Quad | None:
+def _as_quad(corners: list[list[float]]) -> Quad | None:
     """The corners as a quad, or None where the network's corners enclose nothing."""
-    if not np.isfinite(corners).all():
+    if not all(math.isfinite(v) for corner in corners for v in corner):
         return None
-    tl, tr, br, bl = (_point(c) for c in corners)
+    tl, tr, br, bl = ((x, y) for x, y in corners)
     quad = Quad(tl, tr, br, bl)
     return quad if is_convex(quad) and quad.box().width_px >= _SMALLEST_WIDTH_PX else None
-
-
-def _point(corner: NDArray[np.float64]) -> Point:
-    return (float(corner[0]), float(corner[1]))
 
 
 def without_doubles(detections: list[Detection]) -> list[Detection]:
@@ -152,7 +185,7 @@ def scaled(detection: Detection, scale: tuple[float, float]) -> Detection:
 def mapped(detection: Detection, matrix: NDArray[np.float64]) -> Detection:
     """The detection with its corners moved by an affine matrix (2, 3)."""
     corners = np.array(detection.quad.as_tuple()) @ matrix[:, :2].T + matrix[:, 2]
-    tl, tr, br, bl = (_point(c) for c in corners)
+    tl, tr, br, bl = ((x, y) for x, y in corners.tolist())
     return Detection(Quad(tl, tr, br, bl), detection.score, detection.rows)
 
 
@@ -179,6 +212,7 @@ class PlateDetector:
                 f"in the manifest {model.number('stride')}"
             )
         self._stride_px = int(stride)
+        self._canvas = _Canvas()
 
     def detect(self, image: Image) -> list[Detection]:
         """The plates in an image, best first.
@@ -186,7 +220,8 @@ class PlateDetector:
         Raises:
             InferenceError: the network failed or answered with other shapes than agreed.
         """
-        found = self._found(letterbox(image, self._side_px), self._threshold)
+        whole = letterbox(image, self._side_px, canvas=self._canvas)
+        found = self._found(whole, self._threshold)
         if not found:
             found = self._found(letterbox(image, _FAR_SIDE_PX), self._threshold)
         return without_doubles(found)

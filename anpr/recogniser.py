@@ -10,8 +10,10 @@ crop of a batch, so a plate's text never depends on its neighbours.
 """
 
 import os
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -157,9 +159,28 @@ class OnnxRecogniser:
         if not plates:
             return []
         stacked = np.stack(plates)
-        batch = _SCALE[stacked if self._folder.is_bgr else stacked[..., ::-1]]
-        outputs = self._network.run(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
+        ordered = stacked if self._folder.is_bgr else stacked[..., ::-1]
+        # The bytes are put in order before they become four times as many.
+        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
+        outputs = self._network.run(_SCALE.take(planes))
         return _as_lattices(self._folder, next(iter(outputs.values())), len(plates))
+
+
+@contextmanager
+def _unseen(package: str) -> Iterator[None]:
+    """Let what is imported meanwhile take a package for not installed, unless it is in use already.
+
+    PaddleOCR never needs PyTorch to run a network on onnxruntime, but a client of a model hoster
+    among its dependencies loads it wherever it is installed: 180 MB and seconds for nothing.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # makes an import fail (importlib)
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 class PaddleRecogniser:
@@ -180,7 +201,8 @@ class PaddleRecogniser:
         # Nothing is ever looked up at a model hoster: the folder is given.
         os.environ.setdefault("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True")
         try:
-            from paddleocr import TextRecognition  # noqa: PLC0415 – 3 s and 250 MB, only if asked for
+            with _unseen("torch"):
+                from paddleocr import TextRecognition  # noqa: PLC0415 – 3 s and 150 MB
         except ImportError as error:
             raise WeightsError(
                 "the recogniser 'paddleocr' needs the package paddleocr: install kakou[paddle], "

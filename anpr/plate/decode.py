@@ -118,7 +118,7 @@ def decode(hypotheses: Sequence[Hypothesis], colors: Mapping[PlateColor, float])
     """
     ground = _doubted(colors)
     found = _by_text(hypotheses, ground)
-    nothing = sum(h.probability for h in hypotheses if not normalise(h.text))
+    nothing = sum(h.probability for h in hypotheses if not _spelling(h.text))
     if nothing >= max((weight for weight, _ in found.values()), default=0.0):
         color = max(ground, key=lambda c: ground[c])
         return Decoded(parse("", color), 0.0, (), "", ())
@@ -144,12 +144,18 @@ def _by_text(
     """Normalised text to its weight and to the strongest hypothesis behind it."""
     found: dict[str, tuple[float, str]] = {}
     for h in sorted(hypotheses, key=lambda h: -h.probability):
-        text = normalise(h.text)
+        text = _spelling(h.text)
         weight = h.probability * sum(p * plausibility(text, c) for c, p in ground.items())
         if text and weight > 0:
             so_far, source = found.get(text, (0.0, h.text))
             found[text] = (so_far + weight, source)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _spelling(text: str) -> str:
+    """:func:`normalise`, remembered: a vehicle shows the same texts for many frames."""
+    return normalise(text)
 
 
 def _has(other: str, text: str, i: int) -> bool:
@@ -158,6 +164,8 @@ def _has(other: str, text: str, i: int) -> bool:
 
 def _places(source: str, text: str) -> tuple[int | None, ...]:
     """Where each character of the normalised text stands in the source (separators fall out)."""
+    if source == text:
+        return tuple(range(len(text)))
     kept = [i for i, char in enumerate(source) if normalise(char)]
     offset = len(kept) - len(text)  # a leading colour word is dropped as a whole
     if offset < 0:

@@ -11,7 +11,7 @@ only in colour, and a colour that no kind of a form has is the cheapest sign of 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -156,7 +156,7 @@ def parse(text: str, color: PlateColor = PlateColor.UNKNOWN) -> PlateNumber:
     grounds stays of unknown kind. A text without any Han character that is no Chinese form is
     ``FOREIGN``; one of the retired series is ``UNKNOWN``, never somebody's province.
     """
-    fitting = [form for form in forms_of_length(len(text)) if form.matches(text)]
+    fitting = _fitting(text)
     form = next((f for f in fitting if color in f.kinds), None)
     if form is not None:
         return PlateNumber(text, form.kinds[color], color, form, ())
@@ -168,6 +168,12 @@ def parse(text: str, color: PlateColor = PlateColor.UNKNOWN) -> PlateNumber:
     if color in {PlateColor.UNKNOWN, PlateColor.OTHER}:
         return PlateNumber(text, kind, color, form, ())
     return PlateNumber(text, kind, color, form, (_contradiction(form, color),))
+
+
+@lru_cache(maxsize=4096)
+def _fitting(text: str) -> tuple[Form, ...]:
+    """The forms of a text; it is asked on every colour, and for many frames of a vehicle."""
+    return tuple(form for form in forms_of_length(len(text)) if form.matches(text))
 
 
 def _contradiction(form: Form, color: PlateColor) -> Contradiction:
@@ -193,7 +199,7 @@ def _of_no_form(text: str, color: PlateColor) -> PlateNumber:
 
 def _looks_headless(text: str, color: PlateColor) -> bool:
     """Whether it may be an ordinary plate, on its own ground, whose province was not seen."""
-    return any(form.matches(UNREAD + text) and color in form.kinds for form in _OF_MOST_VEHICLES)
+    return any(f in _OF_MOST_VEHICLES and color in f.kinds for f in _fitting(UNREAD + text))
 
 
 @cache

@@ -66,13 +66,14 @@ def _label(plate: PlateRead) -> str:
     return f"{plate.text or '?'} {plate.score:.2f}"
 
 
-def _font_file() -> str | None:
+def font_file() -> str | None:
+    """A font with Chinese characters: the one named in ``KAKOU_FONT``, or one of Debian's."""
     named = os.environ.get(FONT_VARIABLE)
     return next((f for f in ((named,) if named else _FONTS) if f and Path(f).is_file()), None)
 
 
 def _with_chinese_labels(image: Image, plates: Sequence[PlateRead], size_px: int) -> Image | None:
-    file = _font_file()
+    file = font_file()
     if file is None:
         return None
     try:

@@ -12,17 +12,18 @@ import signal
 import sys
 from pathlib import Path
 
-from anpr import AnprError, load_reader
+from anpr import AnprError
 from checkpoint_agent.agent import Agent
 from checkpoint_agent.check import faults
 from checkpoint_agent.clock import Clock
-from checkpoint_agent.config import AgentConfig, CameraConfig, PassageConfig
+from checkpoint_agent.config import AgentConfig
 from checkpoint_agent.config_file import load_config
 from checkpoint_agent.errors import AgentError, ConfigError
+from checkpoint_agent.installer import add_commands
 from checkpoint_agent.log import LogFile, set_up
 from checkpoint_agent.notify import Notifier
 from checkpoint_agent.outbox import Outbox
-from checkpoint_agent.replay import replay, table_head, table_row, write_pictures
+from checkpoint_agent.streams import hush_libraries
 
 log = logging.getLogger("checkpoint_agent.main")
 
@@ -32,7 +33,7 @@ FAILED, MISCONFIGURED = 1, 2
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     chosen = _parser().parse_args(arguments)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it would print addresses
+    hush_libraries()
     try:
         return int(chosen.command(chosen))
     except ConfigError as error:
@@ -60,13 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--offline", action="store_true", help="do not open network cameras")
     check.set_defaults(command=_check)
 
-    again = commands.add_parser("replay", help="read a recording and show its passages")
-    again.add_argument("recording", type=Path, metavar="VIDEO|FOLDER")
-    again.add_argument("--json", action="store_true", help="one JSON line a passage")
-    again.add_argument("--pictures", type=Path, metavar="DIR", help="write the evidence there")
-    again.add_argument("--config", type=Path, metavar="agent.toml", help="use its rules and reader")
-    again.add_argument("--camera", metavar="ID", help="use this camera's region and lanes")
-    again.set_defaults(command=_replay)
+    add_commands(commands)
 
     outbox = commands.add_parser("outbox", help="look after what has not been delivered")
     outbox.add_argument("action", choices=("status", "requeue", "export"))
@@ -122,46 +117,6 @@ def _check(chosen: argparse.Namespace) -> int:
         raise ConfigError("\n".join(found))
     sys.stdout.write(f"{chosen.config}: good, {len(config.camera)} cameras\n")
     return 0
-
-
-def _replay(chosen: argparse.Namespace) -> int:
-    config = load_config(chosen.config) if chosen.config else None
-    camera = _camera_of(chosen, config)
-    if config is None:
-        reader = load_reader(recogniser="onnxruntime", threads=os.cpu_count() or 1)
-        rules = PassageConfig()
-    else:
-        wanted = config.reader
-        reader = load_reader(
-            wanted.models_dir, recogniser=wanted.recogniser, threads=wanted.threads
-        )
-        rules = config.passage
-    if not chosen.json:
-        sys.stdout.write(table_head() + "\n")
-    for replayed in replay(camera, rules, reader, Clock()):
-        passage = replayed.entry.passage
-        row = passage.model_dump_json(by_alias=True) if chosen.json else table_row(passage)
-        sys.stdout.write(row + "\n")
-        sys.stdout.flush()
-        if chosen.pictures:
-            write_pictures(replayed.entry, chosen.pictures)
-    return 0
-
-
-def _camera_of(chosen: argparse.Namespace, config: AgentConfig | None) -> CameraConfig:
-    """The camera whose region and lanes hold for a replay, showing the recording."""
-    if not chosen.recording.exists():
-        raise ConfigError(f"{chosen.recording}: no such folder or video file")
-    source = {"source": str(chosen.recording.resolve())}
-    if config is None:
-        return CameraConfig.model_validate({"id": chosen.camera or "replay", **source})
-    cameras = {camera.id: camera for camera in config.camera}
-    name = chosen.camera or config.camera[0].id
-    if name not in cameras:
-        raise ConfigError(f"{chosen.config}: no camera {name!r}; known are: {', '.join(cameras)}")
-    elsewhere = {"source", "follow", "pace", "speed", "snapshot_interval_s", "lost_after_s"}
-    scene = cameras[name].model_dump(exclude=elsewhere)
-    return CameraConfig.model_validate({**scene, **source})
 
 
 def _outbox(chosen: argparse.Namespace) -> int:

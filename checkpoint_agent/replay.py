@@ -1,7 +1,7 @@
 """Read a recording without sending anything: what would the agent have reported?"""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +11,8 @@ from checkpoint_agent.clock import Clock, ClockState
 from checkpoint_agent.config import CameraConfig, PassageConfig
 from checkpoint_agent.frames import Frame
 from checkpoint_agent.outbox_values import Entry
-from checkpoint_agent.pipeline import Pipeline, Reader
+from checkpoint_agent.pipeline import Pipeline
+from checkpoint_agent.pipeline_values import Reader
 from server.wire import Models, Passage
 
 _TABLE = "{:<24}  {:<9}  {:<7}  {:<16}  {:>5}  {:>5}  {:>5}  {:<11}  {:>4}"
@@ -29,9 +30,21 @@ class Replayed:
 
 
 def replay(
-    camera: CameraConfig, rules: PassageConfig, reader: Reader, clock: Clock
+    camera: CameraConfig,
+    rules: PassageConfig,
+    reader: Reader,
+    clock: Clock,
+    *,
+    watch: Callable[[Frame, Sequence[Entry]], None] | None = None,
 ) -> Iterator[Replayed]:
     """The passages of a recording, in the order in which they are reported.
+
+    Args:
+        camera: The recording, with region and lanes.
+        rules: When reads become a passage.
+        reader: Finds and reads plates.
+        clock: Tells the time.
+        watch: Told of every frame, and of the passages reported with it.
 
     Raises:
         SourceError: if the recording cannot be read.
@@ -55,7 +68,10 @@ def replay(
     for item in source.frames(threading.Event()):
         if isinstance(item, Frame):
             frames += 1
-            yield from (Replayed(entry, frames) for entry in pipeline.see(item).entries)
+            entries = pipeline.see(item).entries
+            if watch is not None:
+                watch(item, entries)
+            yield from (Replayed(entry, frames) for entry in entries)
     yield from (Replayed(entry, frames) for entry in pipeline.flush().entries)
 
 

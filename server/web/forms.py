@@ -7,12 +7,14 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 
 from server.errors import (
+    ApprovalNeeded,
     Conflict,
     CsrfFailed,
     InvalidRequest,
     PurposeMissing,
     RequestError,
     TooManyAttempts,
+    TooManyRequests,
     Unavailable,
 )
 from server.web.rendering import language_of
@@ -32,7 +34,31 @@ _LABELS = {
     "badge_number": "alert.badge",
     "unit": "alert.unit",
     "outcome": "alert.outcome",
+    "why": "approvals.why",
+    "hours": "approvals.hours",
+    "note": "approvals.note",
+    "authority": "protected.authority",
+    "name": "users.name",
+    "display_name": "users.display_name",
+    "role": "users.role",
+    "area": "users.areas",
+    "password": "login.password",
+    "old": "account.old",
+    "new": "account.new",
+    "again": "account.again",
+    "user_name": "cases.member",
 }
+
+
+_SAID: tuple[tuple[type[RequestError], str], ...] = (
+    (PurposeMissing, "error.purpose_missing"),
+    (CsrfFailed, "error.csrf_failed"),
+    (ApprovalNeeded, "error.approval_needed"),
+    (TooManyAttempts, "login.throttled"),
+    (TooManyRequests, "error.s429"),
+    (Unavailable, "error.s503"),
+)
+"""What is said of an error that is no single field's."""
 
 
 def local_instant(text: str, zone: ZoneInfo, field: str) -> datetime | None:
@@ -61,17 +87,10 @@ def said(request: Request, error: RequestError) -> str:
     """An error in the reader's language, naming the field as the form does."""
     t = load_texts(language_of(request))
     match error:
-        case PurposeMissing():
-            return t("error.purpose_missing")
-        case CsrfFailed():
-            return t("error.csrf_failed")
-        case TooManyAttempts():
-            return t("login.throttled")
-        case Unavailable():
-            return t("error.s503")
         case InvalidRequest() | Conflict() if error.field:
             _, _, detail = error.detail.partition(": ")
             label = t(_LABELS[error.field]) if error.field in _LABELS else error.field
             return t("error.invalid", field=label, detail=detail or error.detail)
         case _:
-            return error.detail
+            known = next((key for kind, key in _SAID if isinstance(error, kind)), None)
+            return t(known) if known else error.detail

@@ -15,8 +15,16 @@ from starlette.types import Scope
 
 from server.auth.guards import optional_account
 from server.context import context_of
-from server.errors import NotAuthenticated, RequestError, ServerError
-from server.web import lookup_pages, register_pages, session_pages, wall_pages
+from server.errors import NotAuthenticated, PasswordStale, RequestError, ServerError
+from server.web import (
+    audit_pages,
+    lookup_pages,
+    people_pages,
+    register_pages,
+    rights_pages,
+    session_pages,
+    wall_pages,
+)
 from server.web.forms import said
 from server.web.rendering import STATIC, STATIC_PATH, render, wants_fragment
 
@@ -25,6 +33,9 @@ _ROUTERS = (
     wall_pages.router,
     lookup_pages.router,
     register_pages.router,
+    rights_pages.router,
+    audit_pages.router,
+    people_pages.router,
 )
 _API_PREFIXES = ("/api/", "/health/", "/evidence/", STATIC_PATH + "/")
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -66,6 +77,8 @@ def error_page(request: Request, error: RequestError) -> Response:
             return Response(status_code=error.status)  # the page reloads itself on this
         back = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/login?next={quote(back)}", status_code=303)
+    if isinstance(error, PasswordStale):
+        return RedirectResponse("/account", status_code=303)
     page = _page(request, error.status, said(request, error))
     if error.retry_after_s is not None:
         page.headers["Retry-After"] = str(error.retry_after_s)

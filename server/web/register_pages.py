@@ -1,4 +1,4 @@
-"""Watchlist (布控), checkpoints (卡口) with the map's roads, and the audit log (审计)."""
+"""Watchlist (布控), and checkpoints (卡口) with the map's roads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from anpr.plate import PlateColor, parse
-from server import audit
 from server.auth.accounts import Account, Role
-from server.auth.guards import Administrator, ClientAddress, Officer, Operator
+from server.auth.guards import ClientAddress, Officer, Operator
 from server.auth.sight import sight_of
 from server.checkpoints.service import (
     AgentView,
@@ -38,7 +37,6 @@ router = APIRouter(include_in_schema=False)
 
 AGENT_LATE_AFTER = timedelta(seconds=90)
 """An agent that has been silent for longer is shown as without heartbeat."""
-AUDIT_PAGE = 100
 
 _EMPTY_ENTRY = {
     "plate": "",
@@ -260,24 +258,4 @@ def roads(context: Context, _account: Operator) -> Response:
         raise NotFound(f"map.roads_file: no such file: {file.name}")
     return FileResponse(
         file, media_type="application/geo+json", headers={"Cache-Control": "private, no-cache"}
-    )
-
-
-# ---- audit log
-
-
-@router.get("/audit")
-def audit_log(
-    request: Request, context: Context, account: Administrator, before: int | None = None
-) -> Response:
-    """The audit log, newest first."""
-    with context.database.read() as session:
-        records = audit.recent(session, limit=AUDIT_PAGE, before_seq=before)
-    return render(
-        request,
-        "audit.html",
-        page="audit",
-        account=account,
-        records=records,
-        older=records[-1].seq if len(records) == AUDIT_PAGE else None,
     )

@@ -28,7 +28,11 @@ _NAVIGATION = (
     ("search", "/search", Role.OPERATOR),
     ("watchlist", "/watchlist", Role.OPERATOR),
     ("checkpoints", "/checkpoints", Role.OPERATOR),
+    ("approvals", "/approvals", Role.OPERATOR),
+    ("cases", "/cases", Role.OFFICER),
+    ("protected", "/protected", Role.CUSTODIAN),
     ("audit", "/audit", Role.ADMINISTRATOR),
+    ("users", "/users", Role.ADMINISTRATOR),
 )
 
 
@@ -56,7 +60,7 @@ def render(
             navigation=[
                 (name, href)
                 for name, href, role in _NAVIGATION
-                if account and account.role.covers(role)
+                if account and not account.must_change_password and account.role.covers(role)
             ],
             back=request.url.path if request.method == "GET" else "/",
             now=context.clock(),

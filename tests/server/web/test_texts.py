@@ -43,7 +43,11 @@ VOCABULARIES = {
 LITERAL = re.compile(r"""\bt\(\s*["']([a-z_]+\.[a-z0-9_]+)["'](?!\s*~)""")
 QUOTED = re.compile(r"""["']([a-z_]+\.[a-z0-9_]+)["']""")
 COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429", "s503"),
-            "nav": ("wall", "passages", "search", "watchlist", "checkpoints", "audit")}  # fmt: skip
+            "nav": ("wall", "passages", "search", "watchlist", "checkpoints", "approvals", "cases",
+                    "protected", "audit", "users"),
+            "audit_thing": ("passage", "trajectory", "export", "alert", "watchlist", "approval",
+                            "login", "user", "audit"),
+            "approval_state": ("requested", "approved", "refused", "expired")}  # fmt: skip
 
 
 def sources() -> str:
@@ -53,12 +57,16 @@ def sources() -> str:
 
 def actions() -> set[str]:
     """Every action that the server writes to the audit log."""
-    called = re.compile(r"""(?:action=|_account_for\(session, )"([a-z_]+\.[a-z_]+)\"""")
+    called = re.compile(
+        r"""(?:action=|account_for\(\s*session, |_record\(session, )"([a-z_]+\.[a-z_]+)\""""
+    )
+    otherwise = re.compile(r"""action="[a-z_.]+" if \w+ else "([a-z_]+\.[a-z_]+)\"""")
     server = WEB.parent
     return {
         action
         for file in server.rglob("*.py")
-        for action in called.findall(file.read_text(encoding="utf-8"))
+        for shape in (called, otherwise)
+        for action in shape.findall(file.read_text(encoding="utf-8"))
     }
 
 

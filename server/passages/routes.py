@@ -141,17 +141,30 @@ def get_passage(  # noqa: PLR0913 - who, from where, which, why
         return open_passage(session, passage_id, inquiry, context.settings)
 
 
-@router.get("/evidence/{sha256}", response_class=FileResponse)
-def get_evidence(sha256: str, _account: Operator, context: Context) -> FileResponse:
+@router.get("/evidence/{sha256}", response_class=Response)
+def get_evidence(sha256: str, _account: Operator, context: Context) -> Response:
     """Give a picture. Its name is its content, so a browser may keep it."""
+    return _picture(sha256, context.evidence.read)
+
+
+@router.get("/evidence/{sha256}/thumbnail", response_class=Response)
+def get_thumbnail(sha256: str, _account: Operator, context: Context) -> Response:
+    """Give a small version of a picture."""
+    longer_px = context.settings.evidence.thumbnail_px
+    return _picture(sha256, lambda name: thumbnail(context.evidence, name, longer_px))
+
+
+def _picture(sha256: str, read: Callable[[str], bytes | None]) -> Response:
     try:
-        path = context.evidence.path(sha256)
+        data = read(sha256)
     except ValueError:
-        raise NotFound("no such picture") from None
-    if not path.is_file():
+        data = None
+    except OSError as error:
+        raise Unavailable("the pictures cannot be read now", retry_after_s=5) from error
+    if data is None:
         raise NotFound("no such picture")
-    return FileResponse(
-        path,
+    return Response(
+        data,
         media_type="image/jpeg",
         headers={"Cache-Control": "private, max-age=86400, immutable"},
     )

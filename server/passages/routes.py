@@ -1,15 +1,17 @@
 """Passages and their pictures, for people."""
 
+from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 from pydantic import AwareDatetime
 
 from server.auth.guards import ClientAddress, Operator
 from server.context import Context
-from server.errors import NotFound
+from server.errors import NotFound, Unavailable
+from server.ingest.thumbnails import thumbnail
 from server.passages.areas import circle_of, polygon_of
 from server.passages.lookup import (
     Inquiry,

@@ -232,7 +232,7 @@ class RoadsideServer:
     ``faults`` are consumed one a request to the passages' path: ``"500"``, ``"garbage"``,
     ``"half"`` (a receipt for every second item), ``"nothing"`` (an empty receipt), ``"cut"`` (the
     connection is closed without an answer), ``"lost"`` (stored, but the answer never arrives),
-    ``"401"``, ``"413"``.
+    ``"401"``, ``"413"``, ``"slow"`` (the answer takes 2 s, and is given), ``"hang"`` (30 s).
     """
 
     def __init__(self) -> None:
@@ -248,6 +248,8 @@ class RoadsideServer:
         self.tokens: set[str] = set()
         self.watchlist = WatchlistCopy(revision=0, entries=())
         self.lock = threading.Lock()
+        self.pause = threading.Event()
+        """Set: whoever hangs goes on."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -258,6 +260,7 @@ class RoadsideServer:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
+        self.pause.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -319,6 +322,8 @@ class RoadsideServer:
 
             def _passages(self, message: dict) -> None:
                 fault = owner.faults.pop(0) if owner.faults else ""
+                if fault in {"slow", "hang"}:
+                    owner.pause.wait(2 if fault == "slow" else 30)
                 if fault in {"500", "401", "413"}:
                     self._answer(int(fault), b"{}")
                     return

@@ -259,8 +259,8 @@ def said(verdict: Verdict, *, width_px: int | None, edge_px: float | None) -> tu
 _REGION, _LINE, _GOOD, _BAD, _OUTSIDE = (
     (0, 220, 255),
     (0, 0, 255),
-    (0, 200, 0),
-    (40, 40, 255),
+    (60, 255, 60),
+    (80, 80, 255),
     (160, 160, 160),
 )
 _LANES = ((255, 160, 0), (255, 0, 200), (160, 220, 0), (0, 140, 255))
@@ -303,21 +303,31 @@ def drawn(
     """The frame with the widest plate, and all that was measured in the others, too."""
     canvas = annotated(scene_drawn(image, camera), reads)
     thick = _thickness(image)
-    for plate in seen:
+    for plate in _apart(seen):
+        box = plate.quad.box()
         color = _GOOD if plate.width_px >= NEEDED_PX else _BAD
         corners = np.array(plate.quad.as_tuple()).round().astype(np.int32)
         shade = color if plate.inside else _OUTSIDE
-        cv2.polylines(canvas, [corners], isClosed=True, color=shade, thickness=1)
-        if plate.inside:
-            box = plate.quad.box()
-            at = (round(box.x1), round(box.y2) + 14 * thick)
-            _write(canvas, f"{plate.width_px:.0f}", at, color)
+        cv2.polylines(canvas, [corners], isClosed=True, color=shade, thickness=thick)
+        at = (round(box.x1), round(box.y2) + 20 * thick)
+        _write(canvas, f"{plate.width_px:.0f} px", at, shade)
     for n, lane in enumerate(lanes):
         name = "picture" if lane.lane is None else f"lane {lane.lane}"
         wide = "no plate" if lane.width_px is None else f"{lane.width_px} px, {NEEDED_PX} needed"
         color = _GOOD if lane.verdict == "good" else _BAD
-        _write(canvas, f"{name}: {wide}", (8 * thick, (n + 1) * 22 * thick), color)
+        _write(canvas, f"{name}: {wide}", (8 * thick, (n + 1) * 26 * thick), color)
     return canvas
+
+
+def _apart(seen: Sequence[Measured]) -> list[Measured]:
+    """The widest plates, none of which covers another."""
+    chosen: list[tuple[float, float, Measured]] = []
+    for plate in sorted(seen, key=lambda plate: -plate.width_px):
+        box = plate.quad.box()
+        x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+        if all(dist((x, y), (u, v)) >= plate.width_px for u, v, _ in chosen):
+            chosen.append((x, y, plate))
+    return [plate for _, _, plate in chosen]
 
 
 def _thickness(image: Image) -> int:
@@ -326,5 +336,5 @@ def _thickness(image: Image) -> int:
 
 def _write(canvas: Image, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
     thick = _thickness(canvas)
-    for ink, width in (((0, 0, 0), 3 * thick), (color, thick)):
-        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick, ink, width)
+    for ink, width in (((0, 0, 0), 5 * thick), (color, 2 * thick)):
+        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_DUPLEX, 0.65 * thick, ink, width)

@@ -3,13 +3,13 @@
 What is measured is judged by pure functions, so that each verdict can be tested by itself.
 """
 
+import os
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from checkpoint_agent.errors import (
     ServerUnavailable,
     SourceError,
 )
+from checkpoint_agent.findings import Finding, Words
 from checkpoint_agent.frames import Frame
 from checkpoint_agent.link import UNFIT, Link
 from checkpoint_agent.log import masked
@@ -35,58 +36,11 @@ from checkpoint_agent.sight import look_at
 from checkpoint_agent.streams import open_stream
 from server.wire import INGEST_PATH
 
-Part = Literal["camera", "server", "clock", "disk", "models"]
-State = Literal["good", "warning", "bad"]
-Words = tuple[str, str]
-"""The same said in Chinese and in English."""
-
-PARTS: dict[Part, str] = {
-    "camera": "摄像机",
-    "server": "服务器",
-    "clock": "时钟",
-    "disk": "磁盘",
-    "models": "模型",
-}
 CLOCK_WARNING_MS, CLOCK_BAD_MS = 500.0, 5_000.0
 """So far may this box's clock be from the server's: travel times and alerts depend on it."""
 DISK_BAD_MB = 500
 _FRAMES_LOOKED_AT = 5
 _FRAMES_WITHIN_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    part: Part
-    subject: str
-    state: State
-    said: Words
-    remedy: Words | None = None
-    """What to do; ``None`` if nothing is to be done."""
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json``, a line each."""
-        remedy = None if self.remedy is None else {"zh": self.remedy[0], "en": self.remedy[1]}
-        return {
-            "part": self.part,
-            "subject": self.subject,
-            "state": self.state,
-            "said": {"zh": self.said[0], "en": self.said[1]},
-            "remedy": remedy,
-        }
-
-    def as_text(self) -> str:
-        """For people."""
-        mark = {"good": "✓", "warning": "!", "bad": "✗"}[self.state]
-        subject = f" {self.subject}" if self.subject else ""
-        lines = [
-            f"{mark} {PARTS[self.part]}{subject}：{self.said[0]}",
-            f"  {self.part}{subject}: {self.said[1]}",
-        ]
-        if self.remedy is not None:
-            lines += [f"  → 处理：{self.remedy[0]}", f"  → remedy: {self.remedy[1]}"]
-        return "\n".join(lines)
 
 
 def examine(config: AgentConfig, clock: Clock) -> Iterator[Finding]:
@@ -97,12 +51,6 @@ def examine(config: AgentConfig, clock: Clock) -> Iterator[Finding]:
     yield clock_finding(clock.state())
     yield disk_finding(config, _free_mb(config), _unwritable(config))
     yield models_finding(config.reader)
-
-
-def worst(findings: list[Finding]) -> State:
-    """The gravest state of all."""
-    order: tuple[State, ...] = ("good", "warning", "bad")
-    return max((finding.state for finding in findings), key=order.index, default="good")
 
 
 # ---------------------------------------------------------------------- cameras
@@ -143,6 +91,13 @@ CAMERA_REMEDIES: dict[CameraFault, Words] = {
         "choose H.264 or H.265 on the camera, and check the address",
     ),
 }
+DEVICE_REMEDY: Words = (
+    "用 ls -l /dev/video* 查看设备；运行用户须属于 video 组（sudo usermod -aG video kakou）",
+    (
+        "see ls -l /dev/video*; the agent's user belongs into group video"
+        " (sudo usermod -aG video kakou)"
+    ),
+)
 
 
 def camera_finding(camera: CameraConfig, clock: Clock) -> Finding:
@@ -150,8 +105,9 @@ def camera_finding(camera: CameraConfig, clock: Clock) -> Finding:
     try:
         image = _picture_of(camera, clock)
     except CameraLost as error:
+        remedy = CAMERA_REMEDIES[error.fault] if "://" in camera.source else DEVICE_REMEDY
         said = (f"取不到画面：{error}", f"no picture: {error}")
-        return Finding("camera", camera.id, "bad", said, CAMERA_REMEDIES[error.fault])
+        return Finding("camera", camera.id, "bad", said, remedy)
     except SourceError as error:
         said = (f"无法读取：{error}", f"cannot be read: {error}")
         remedy = ("检查 camera.source 和文件权限", "check camera.source and the file's permissions")
@@ -346,16 +302,23 @@ def disk_finding(config: AgentConfig, free_mb: int, unwritable: str | None) -> F
 
 def _free_mb(config: AgentConfig) -> int:
     """What is free where the data folder is or will be."""
-    folder = config.data_dir.absolute()
+    return shutil.disk_usage(_nearest(config.data_dir)).free // 1_000_000
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what exists of the way to it."""
+    folder = folder.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free // 1_000_000
+    return folder
 
 
 def _unwritable(config: AgentConfig) -> str | None:
     """Why nothing can be written to the data folder; ``None`` if it can."""
+    if not config.data_dir.exists():  # whoever makes it here would own it
+        parent = _nearest(config.data_dir)
+        return None if os.access(parent, os.W_OK | os.X_OK) else f"{parent}: Permission denied"
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=config.data_dir) as probe:
             probe.write(b"\0" * 4096)
             probe.flush()

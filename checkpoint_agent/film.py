@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from math import dist
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +14,7 @@ import numpy as np
 
 from anpr import Detection, PlateRead
 from anpr.picture import annotated, font_file
-from anpr.types import Image
+from anpr.types import Box, Image
 from checkpoint_agent.calibrate import scene_drawn
 from checkpoint_agent.config import CameraConfig
 from checkpoint_agent.errors import ConfigError
@@ -79,6 +81,7 @@ class Film:
         self._reported: deque[str] = deque(maxlen=_LINES)
         self._first: tuple[Frame, Image] | None = None
         self._writer: cv2.VideoWriter | None = None
+        self._known: list[PlateRead] = []
         self._size = (0, 0)
 
     def __enter__(self) -> Self:
@@ -102,10 +105,11 @@ class Film:
             ConfigError: if the file cannot be written.
         """
         self._reported.extend(_line(entry.passage) for entry in entries)
-        image = annotated(scene_drawn(frame.image, self._camera), self._reader.reads)
-        read = {plate.quad for plate in self._reader.reads}
+        self._known = _followed(self._reader.detections, [*self._reader.reads, *self._known])
+        image = annotated(scene_drawn(frame.image, self._camera), self._known)
+        named = {plate.quad for plate in self._known}
         for detection in self._reader.detections:
-            if detection.quad not in read:
+            if detection.quad not in named:
                 corners = np.array(detection.quad.as_tuple()).round().astype(np.int32)
                 cv2.polylines(image, [corners], isClosed=True, color=_FOUND_BGR, thickness=1)
         image = _with_lines(_shrunk(image), list(self._reported))
@@ -134,6 +138,30 @@ class Film:
         if self._writer is not None:
             same = (image.shape[1], image.shape[0]) == self._size
             self._writer.write(image if same else cv2.resize(image, self._size))
+
+
+def _followed(detections: Sequence[Detection], reads: Sequence[PlateRead]) -> list[PlateRead]:
+    """What was read, at the places where the plates are now; newest reads first.
+
+    Not every frame is read: a plate keeps its label until it has moved on by two of its widths.
+    """
+    followed: list[PlateRead] = []
+    left = list(reads)
+    for detection in detections:
+        here = detection.quad.box()
+        near = [read for read in left if _apart_px(here, read.box) < 2 * here.width_px]
+        if near:
+            same = min(near, key=lambda read: _apart_px(here, read.box))
+            left.remove(same)
+            followed.append(replace(same, quad=detection.quad))
+    return followed
+
+
+def _apart_px(one: Box, other: Box) -> float:
+    return dist(
+        ((one.x1 + one.x2) / 2, (one.y1 + one.y2) / 2),
+        ((other.x1 + other.x2) / 2, (other.y1 + other.y2) / 2),
+    )
 
 
 def _line(passage: Passage) -> str:

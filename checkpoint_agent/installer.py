@@ -16,9 +16,10 @@ from checkpoint_agent.calibrate import NEEDED_PX, Calibration, calibrate, said
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import AgentConfig, CameraConfig, PassageConfig
 from checkpoint_agent.config_file import load_config
-from checkpoint_agent.doctor import examine, worst
+from checkpoint_agent.doctor import examine
 from checkpoint_agent.errors import ConfigError
 from checkpoint_agent.film import Film, WatchedReader
+from checkpoint_agent.findings import worst
 from checkpoint_agent.log import masked
 from checkpoint_agent.pipeline_values import Reader
 from checkpoint_agent.replay import replay, table_head, table_row, write_pictures

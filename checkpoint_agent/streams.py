@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Protocol
 
@@ -250,9 +251,10 @@ class Capture:
 def _unopened(source: str) -> CameraLost:
     """Why OpenCV could not open a camera, as far as the camera itself can be asked."""
     shown = masked(source)
+    if "://" not in source:
+        return _no_device(source)
     if not source.startswith("rtsp"):
-        fault: CameraFault = "stream" if "://" in source else "address"
-        return CameraLost(f"{shown}: cannot be opened", fault)
+        return CameraLost(f"{shown}: cannot be opened", "stream")
     try:
         answer = rtsp.describe(source, _ASK_LIMIT_S)
     except ValueError:
@@ -262,6 +264,18 @@ def _unopened(source: str) -> CameraLost:
         return CameraLost(f"{shown}: cannot be opened: {said}", _fault_of([error]))
     said, fault = _in_words(answer)
     return CameraLost(f"{shown}: cannot be opened: {said}", fault)
+
+
+def _no_device(source: str) -> CameraLost:
+    """Why a local camera cannot be opened."""
+    path = Path(f"/dev/video{source}" if source.isdigit() else source)
+    if not path.exists():
+        return CameraLost(f"{path}: no such device", "address")
+    if not os.access(path, os.R_OK | os.W_OK):
+        return CameraLost(
+            f"{path}: no permission; the agent's user belongs into group video", "login"
+        )
+    return CameraLost(f"{path}: cannot be opened: in use, or no camera", "stream")
 
 
 def _in_words(answer: rtsp.Described) -> tuple[str, CameraFault]:

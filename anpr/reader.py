@@ -13,7 +13,7 @@ from anpr.detector import PlateDetector
 from anpr.errors import ImageError
 from anpr.looks import Look, Reading, decide
 from anpr.recogniser import PlateRecogniser, load_recogniser
-from anpr.rectify import MARGIN_U, rectify, rectify_whole, widened
+from anpr.rectify import MARGIN_U, rectify, rectify_whole, slanted, widened
 from anpr.types import Character, Detection, Image, PlateRead, Quad
 from anpr.weights import load_model, models_folder
 
@@ -22,7 +22,9 @@ _SURE_FROM: Final = 0.9
 _WIDER_U: Final = 0.06
 """Part of the plate's width that the wider cut adds at each side: a detector's corner error."""
 _POOR_BELOW: Final = 0.5
-"""A plate still read less probably than this is tried with the other number of rows."""
+"""A plate still read less probably than this is tried with the other number of rows, and slanted."""
+_SLANTS_U: Final = (-0.2, -0.1, 0.1, 0.2)
+"""Slants tried on it, in parts of the plate's width between its upper and its lower edge."""
 _OF_NO_FORM: Final = 0.5
 """Half of a two-row plate reads like a short foreign one: a text without a form counts half."""
 _UNREAD_NOT_A_PLATE_FROM: Final = 0.3
@@ -114,17 +116,28 @@ class PlateReader:
         again = self._look_again(image, [detections[i] for i in doubtful], closer)
         for i, looks in zip(doubtful, again, strict=True):
             readings[i] = decide([first[i], *looks], seen[i], rows[i])
-        poor = [
-            (i, near.quad, 3 - rows[i])
-            for i, near in zip(doubtful, closer, strict=True)
-            if _likelihood(readings[i]) < _POOR_BELOW
-        ]
-        third = self._look(image, [q for _, q, _ in poor], [n for _, _, n in poor])
-        for (i, _, n), look in zip(poor, third, strict=True):
-            other = decide([look], seen[i], n)
-            if _likelihood(other) > _likelihood(readings[i]):
-                readings[i] = other
+        for i, near in zip(doubtful, closer, strict=True):
+            if _likelihood(readings[i]) < _POOR_BELOW:
+                readings[i] = self._guessed(image, near.quad, rows[i], seen[i], readings[i])
         return readings
+
+    def _guessed(
+        self, image: Image, quad: Quad, rows: int, ground: ColorRead, so_far: Reading
+    ) -> Reading:
+        """The best of what a poorly read plate gives with other rows or another slant.
+
+        A slant must give something likely by itself: of many poor readings the best would be an
+        invention.
+        """
+        guesses = [(quad, 3 - rows)]
+        if rows == 1:
+            guesses += [(slanted(quad, u), 1) for u in _SLANTS_U]
+        looks = self._look(image, [q for q, _ in guesses], [n for _, n in guesses])
+        other, *leaning = (
+            decide([look], ground, n) for (_, n), look in zip(guesses, looks, strict=True)
+        )
+        likely = [r for r in leaning if _likelihood(r) >= _POOR_BELOW]
+        return max([so_far, other, *likely], key=_likelihood)
 
     def _look_again(
         self, image: Image, detections: Sequence[Detection], closer: Sequence[Detection]

@@ -95,6 +95,22 @@ def widened(quad: Quad, u: float) -> Quad:
     return Quad(tl, tr, br, bl)
 
 
+def slanted(quad: Quad, u: float) -> Quad:
+    """The quad with its top edge moved right by this part of its width, its bottom edge left.
+
+    Half of ``u`` each; negative values lean it the other way. A detector sees the box of an
+    oblique plate more easily than its slant.
+    """
+    leaning = np.array(
+        [[u / 2, 0.0], [1 + u / 2, 0.0], [1 - u / 2, 1.0], [-u / 2, 1.0]], np.float32
+    )
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    matrix = cv2.getPerspectiveTransform(square, np.array(quad.as_tuple(), np.float32))
+    moved = cv2.perspectiveTransform(leaning[None], matrix)[0]
+    tl, tr, br, bl = ((float(x), float(y)) for x, y in moved)
+    return Quad(tl, tr, br, bl)
+
+
 def upright_region(
     image: Image, quad: Quad, plate_width_px: int, size_px: tuple[int, int]
 ) -> tuple[Image, NDArray[np.float64]]:

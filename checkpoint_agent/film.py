@@ -36,6 +36,7 @@ class WatchedReader:
     def __init__(self, reader: Reader) -> None:
         """Pass everything on to this reader."""
         self._reader = reader
+        self.asked = False
         self.detections: list[Detection] = []
         self.reads: list[PlateRead] = []
 
@@ -51,6 +52,7 @@ class WatchedReader:
 
     def detect(self, image: Image) -> list[Detection]:
         """As the reader, remembered."""
+        self.asked = True
         self.detections = self._reader.detect(image)
         return self.detections
 
@@ -61,6 +63,7 @@ class WatchedReader:
 
     def forget(self) -> None:
         """The next frame begins."""
+        self.asked = False
         self.detections, self.reads = [], []
 
 
@@ -105,7 +108,8 @@ class Film:
             ConfigError: if the file cannot be written.
         """
         self._reported.extend(_line(entry.passage) for entry in entries)
-        self._known = _followed(self._reader.detections, [*self._reader.reads, *self._known])
+        if self._reader.asked:  # not every frame is searched
+            self._known = _followed(self._reader.detections, [*self._reader.reads, *self._known])
         image = annotated(scene_drawn(frame.image, self._camera), self._known)
         named = {plate.quad for plate in self._known}
         for detection in self._reader.detections:

@@ -20,7 +20,8 @@ from typing import Any
 
 import httpx
 
-from checkpoint_agent import agent as stage
+from checkpoint_agent import agent, camera
+from checkpoint_agent.capture import Feed
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config import AgentConfig, CameraConfig
 from checkpoint_agent.frames import Frame, FrameSource, Idle
@@ -161,7 +162,7 @@ class NotingOutbox(Outbox):
         return count
 
 
-class NotingFeed(stage.Feed):
+class NotingFeed(Feed):
     """Known to the probe, for its count of dropped frames."""
 
     def __init__(self, camera_id: str, source: FrameSource, ready: threading.Event) -> None:
@@ -192,12 +193,21 @@ def _watch_memory(stop: Event, started_s: float) -> None:
         PROBE.rss_mb.append((time.monotonic() - started_s, _rss_mb()))
 
 
+def _put_in_place(name: str, substitute: object) -> None:
+    """Let the agent's stages build the benchmark's variant of a part."""
+    users = [module for module in (agent, camera) if hasattr(module, name)]
+    if not users:
+        raise LookupError(f"no stage of the agent uses {name} any more")
+    for module in users:
+        setattr(module, name, substitute)
+
+
 def run(plan: Plan) -> dict[str, Any]:
     """Run the agent to the end of the videos; what was measured."""
-    stage.Pipeline = NotingPipeline  # type: ignore[misc]
-    stage.Outbox = NotingOutbox  # type: ignore[misc]
-    stage.Feed = NotingFeed  # type: ignore[misc]
-    stage.open_source = lambda config, _place, clock, **_: Played(config, plan, clock)
+    _put_in_place("Pipeline", NotingPipeline)
+    _put_in_place("Outbox", NotingOutbox)
+    _put_in_place("Feed", NotingFeed)
+    _put_in_place("open_source", lambda config, _place, clock, **_: Played(config, plan, clock))
     with tempfile.TemporaryDirectory() as folder:
         token = Path(folder) / "token"
         token.write_text("benchmark")
@@ -215,7 +225,7 @@ def run(plan: Plan) -> dict[str, Any]:
         stop, started_s = Event(), time.monotonic()
         memory = threading.Thread(target=_watch_memory, args=(stop, started_s), daemon=True)
         memory.start()
-        code = stage.Agent(config, transport=httpx.MockTransport(_answer)).run()
+        code = agent.Agent(config, transport=httpx.MockTransport(_answer)).run()
         stop.set()
         memory.join()
     return {**_figures(started_s), "exit_code": code}

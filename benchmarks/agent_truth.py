@@ -19,7 +19,7 @@ LEAST_WIDTH_PX = 24.0
 _MIXED_APART = 2.0
 _SAME_TEXT = 0.5
 _AT_PLATE_WIDTHS = 0.6
-_LEAST_IOU = 0.3
+_LEAST_IOU = 0.2
 _COLOR_OF = {"silver": "grey"}
 
 

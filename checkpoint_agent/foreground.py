@@ -19,14 +19,22 @@ WIDTH_PX: Final = 320
 _CELLS: Final = (96, 54)
 _CHANGED_LEVELS: Final = 7
 """Grey levels by which a cell must change; noise averages out far below."""
-_HISTORY_FRAMES: Final = 300
-_VARIANCE: Final = 30.0
+_BY_DAY: Final = (300, 30.0)
+"""Frames that the background remembers, and from which squared distance in deviations on a pixel
+is no road."""
+_BY_NIGHT: Final = (2000, 16.0)
+_SHADOW: Final = 0.65
+"""What keeps more than this of the road's brightness, and its hue, is a shadow on it."""
 _SURE: Final = 255
 """MOG2 marks shadows with 127."""
 _WARM_UP_FRAMES: Final = 20
 _STALE_FRAMES: Final = 3000
 """What covers the road for so many frames becomes a part of it."""
-_DARK_BELOW: Final = 50.0
+_DARK: Final = (55.0, 70.0)
+"""Median brightness below which it becomes night, and above which day."""
+_HALO_PX: Final = 7.0
+"""Brightness that varies no faster than this is lamps' light on the road, no vehicle."""
+_RELIEF_GAIN: Final = 3.0
 _PLATE_ABOVE: Final = 1.0
 """A vehicle is looked for so many plate widths above its plate."""
 _WIDEST_PLATES: Final = 7.0
@@ -91,7 +99,8 @@ class Foreground:
     def __init__(self) -> None:
         """Nothing is known yet; the first picture counts as motion."""
         self._previous: Image | None = None
-        self._model = cv2.createBackgroundSubtractorMOG2(_HISTORY_FRAMES, _VARIANCE, True)
+        self._dark = False
+        self._model = _new_model(*_BY_DAY)
         self._seen = 0
         self._held = 0
 
@@ -110,6 +119,9 @@ class Foreground:
         cells = np.asarray(cv2.resize(grey, _CELLS, interpolation=cv2.INTER_AREA), np.uint8)
         previous, self._previous = self._previous, cells
         moved = previous is None or bool(cv2.absdiff(cells, previous).max() >= _CHANGED_LEVELS)
+        self._tell_night(float(np.median(cells)))
+        if self._dark:
+            small = _relief(grey)
         self._held = self._held + 1 if occupied else 0
         hold = occupied and self._held < _STALE_FRAMES and self._seen >= _WARM_UP_FRAMES
         raw = self._model.apply(small, learningRate=0.0 if hold else -1.0)
@@ -118,8 +130,30 @@ class Foreground:
         if self._seen > _WARM_UP_FRAMES:
             mask = np.where(np.asarray(raw) == _SURE, np.uint8(255), np.uint8(0))
             mask = np.asarray(cv2.medianBlur(mask, 3), np.uint8)
-            mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _KERNEL), np.uint8)
-        return View(moved, mask, scale, bool(grey.mean() < _DARK_BELOW))
+            kernel = _TALL_KERNEL if self._dark else _KERNEL
+            mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), np.uint8)
+        return View(moved, mask, scale, self._dark)
+
+    def _tell_night(self, brightness: float) -> None:
+        """By night lamps light up the road, so it is known by its relief; it is learned anew."""
+        dark = brightness < _DARK[1] if self._dark else brightness < _DARK[0]
+        if dark != self._dark:
+            model = _new_model(*(_BY_NIGHT if dark else _BY_DAY))
+            self._dark, self._model, self._seen = dark, model, 0
+
+
+def _new_model(history_frames: int, variance: float) -> cv2.BackgroundSubtractorMOG2:
+    model = cv2.createBackgroundSubtractorMOG2(history_frames, variance, True)
+    model.setShadowThreshold(_SHADOW)
+    return model
+
+
+def _relief(grey: Image) -> Image:
+    """What remains of a picture without its slow changes of brightness, around 128."""
+    slow = cv2.GaussianBlur(grey, (0, 0), _HALO_PX)
+    return np.asarray(cv2.addWeighted(grey, _RELIEF_GAIN, slow, -_RELIEF_GAIN, 128), np.uint8)
 
 
 _KERNEL: Final = np.ones((5, 5), np.uint8)
+_TALL_KERNEL: Final = np.ones((27, 9), np.uint8)
+"""By night the flat parts of a vehicle are not seen: bonnet and roof are closed over."""

@@ -94,8 +94,8 @@ class TripLine:
 
     @property
     def occupied(self) -> bool:
-        """Whether something is on the line."""
-        return bool(self._open)
+        """Whether a vehicle is on the line; a change of light is none, and is to be learned."""
+        return any(not patch.whole_line for patch in self._open)
 
     @property
     def busy(self) -> bool:

@@ -35,8 +35,9 @@ _SAME_PLATE_COVERED: Final = 0.6
 _SMALLEST_WIDTH_PX: Final = 6.0
 
 _FAR_SIDE_PX: Final = 256
-"""Longer side of the second try on a picture in which nothing was found: a plate that fills half of
-the picture is too large for the network at full size. It costs a sixth of the first."""
+"""Longer side of the second try on a picture in which nothing was surely found: a plate that fills
+half of the picture is too large for the network at full size. It costs a sixth of the first."""
+_SURE_SCORE: Final = 0.6
 
 # The second, closer look at one plate.
 _CLOSE_PLATE_PX: Final = 112
@@ -222,8 +223,9 @@ class PlateDetector:
         """
         whole = letterbox(image, self._side_px, canvas=self._canvas)
         found = self._found(whole, self._threshold)
-        if not found:
-            found = self._found(letterbox(image, _FAR_SIDE_PX), self._threshold)
+        if not any(d.score >= _SURE_SCORE for d in found):
+            found += self._found(letterbox(image, _FAR_SIDE_PX), self._threshold)
+            found.sort(key=lambda d: -d.score)
         return without_doubles(found)
 
     def look_closer(self, image: Image, detection: Detection) -> Detection:

@@ -6,7 +6,9 @@ from anpr.plate import FORMS, PROVINCES, RETIRED, SERIAL, Form, PlateColor, Plat
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_RETIRED_PART = 0.6
+_RETIRED_PART = 0.75
+_STILL_MET = "军海空"
+"""Series that photographs still show."""
 
 # Shapes of foreign plates: L a letter, D a digit, X either; spaces and dashes are printed.
 _FOREIGN_SHAPES = (
@@ -47,7 +49,7 @@ def _unknown(rng: np.random.Generator) -> str:
     """Withdrawn military series, civil aviation and temporary plates: no kind of today's."""
     if rng.random() < _RETIRED_PART:
         return (
-            _pick(rng, RETIRED)
+            _pick(rng, _STILL_MET + RETIRED)
             + _pick(rng, _LETTERS)
             + "".join(_pick(rng, _DIGITS) for _ in range(5))
         )

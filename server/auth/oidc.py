@@ -253,7 +253,7 @@ def _discover(client: OAuth2Client, settings: OidcSettings) -> Mapping[str, Any]
     """The provider's own description (OpenID Connect Discovery 1.0)."""
     address = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
     try:
-        provider = client.get(address, withhold_token=True).raise_for_status().json()
+        provider = client.request("GET", address, withhold_token=True).raise_for_status().json()
     except (httpx2.HTTPError, ValueError) as error:
         raise Unavailable("the identity provider cannot be reached", retry_after_s=30) from error
     if not isinstance(provider, dict) or provider.get("issuer") != settings.issuer:
@@ -269,7 +269,9 @@ def _claims(  # noqa: PLR0913, PLR0917 - the token, and everything it is held ag
     nonce: str,
     now: datetime,
 ) -> Mapping[str, Any]:
-    keys = client.get(provider["jwks_uri"], withhold_token=True).raise_for_status().json()
+    keys = (
+        client.request("GET", provider["jwks_uri"], withhold_token=True).raise_for_status().json()
+    )
     decoded = jwt.decode(token["id_token"], KeySet.import_key_set(keys), algorithms=ALGORITHMS)
     checked = CodeIDToken(
         decoded.claims,

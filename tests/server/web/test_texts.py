@@ -58,7 +58,7 @@ def sources() -> str:
 def actions() -> set[str]:
     """Every action that the server writes to the audit log."""
     called = re.compile(
-        r"""(?:action=|account_for\(\s*session, |_record\(session, )"([a-z_]+\.[a-z_]+)\""""
+        r"""(?:action=|(?:account_for|_?record|account)\(\s*(?:\w+,\s*)*)"([a-z_]+\.[a-z_]+)\""""
     )
     otherwise = re.compile(r"""action="[a-z_.]+" if \w+ else "([a-z_]+\.[a-z_]+)\"""")
     server = WEB.parent

@@ -27,6 +27,8 @@ from anpr.errors import WeightsError
 from anpr.picture import load_picture
 from anpr.plate import normalise
 from anpr.recogniser import ENGINES
+from anpr.weights import load_model, models_folder
+from benchmarks import calibration
 
 OVERLAP_IOU = 0.3
 CONFIDENT = 0.95
@@ -198,6 +200,15 @@ def _table(groups: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _scored(outcomes: Sequence[Outcome]) -> list[tuple[float, bool]]:
+    """Score of each read of a Chinese plate with a text, and whether all that it claims is right."""
+    return [
+        (o.read.score, calibration.claims_are_right(o.read.text, o.labelled.text))
+        for o in outcomes
+        if o.read is not None and o.read.text and not o.frame.group.startswith("foreign")
+    ]
+
+
 def _misses(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return [
         {
@@ -250,6 +261,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "mean": round(statistics.fmean(times_ms), 2),
         },
     }
+    settings = load_model(models_folder(options.models), "plate_rec").settings
+    slope, offset = settings.get("calibration", (1.0, 0.0))
+    result["calibration"] = calibration.report(_scored(outcomes), (float(slope), float(offset)))
     if options.misses:
         result["misses"] = _misses(outcomes)
     if options.json:
@@ -261,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(result: dict[str, Any]) -> None:
     print(_table(result["groups"]))
-    for name in ("negatives", "ms_per_image", "models"):
+    for name in ("negatives", "ms_per_image", "models", "calibration"):
         print(f"{name}: {json.dumps(result[name], ensure_ascii=False)}")
     for miss in result.get("misses", ()):
         print(json.dumps(miss, ensure_ascii=False))

@@ -24,6 +24,7 @@ from server.clock import Clock, utc_now
 from server.context import AppContext
 from server.db import Database
 from server.errors import RequestError, SettingsError, Unavailable
+from server.exports import routes as export_routes
 from server.http import EdgeOfHttp, problem_of
 from server.ingest import routes as ingest_routes
 from server.ingest.evidence_store import EvidenceStore
@@ -44,6 +45,7 @@ _ROUTERS = (
     auth_routes.router,
     ingest_routes.router,
     passage_routes.router,
+    export_routes.router,
     trajectory_routes.router,
     watchlist_routes.router,
     watchlist_copies.router,

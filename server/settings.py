@@ -101,6 +101,19 @@ class SearchSettings(Section):
     )
 
 
+class ExportSettings(Section):
+    """Files to take away."""
+
+    max_rows: int = Field(
+        default=100_000, ge=1, le=1_000_000, description="Most passages in one file."
+    )
+    font_file: Path | None = Field(
+        default=None,
+        description="A font with Chinese for PDF; none = one that the system has "
+        "(Debian: fonts-noto-cjk).",
+    )
+
+
 class WatchlistSettings(Section):
     """Entries of the watchlist."""
 
@@ -203,6 +216,7 @@ class Settings(Section):
     ingest: IngestSettings = IngestSettings()
     alerts: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
+    export: ExportSettings = ExportSettings()
     watchlist: WatchlistSettings = WatchlistSettings()
     trajectory: TrajectorySettings = TrajectorySettings()
     map: MapSettings = MapSettings()

@@ -1,5 +1,6 @@
 """Is a camera good enough? Measures the plates it shows, lane by lane, and draws what it measured."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -160,7 +161,7 @@ def calibrate(camera: CameraConfig, reader: Reader, clock: Clock, *, seconds: fl
 def _frames(camera: CameraConfig, clock: Clock, seconds: float) -> Iterator[Frame]:
     """Frames a fifth of a second apart, for so many seconds of their own time."""
     path = Path(camera.source)
-    if not camera.live and is_picture(path.name) and path.is_file():
+    if not camera.live and is_picture(path.name) and not os.path.isdir(path):  # noqa: PTH112
         try:
             yield Frame(load_picture(path), clock.now(), 0, path.name)
         except ImageError as error:

@@ -4,6 +4,7 @@ Recordings wait for the reader, so that every frame is seen; of live cameras the
 wins, so that what is seen is the present.
 """
 
+import os
 import queue
 import threading
 import time
@@ -40,12 +41,16 @@ def open_source(
     if config.live:
         return Live(config, clock)
     path = Path(config.source)
-    if path.is_dir():
-        return Folder(config, place, clock, idle_exit_s=idle_exit_s)
-    if config.follow:
-        raise SourceError(f"{path}: follow needs a folder")
-    if not path.is_file():
-        raise SourceError(f"{path}: no such folder or video file")
+    try:
+        if path.is_dir():
+            return Folder(config, place, clock, idle_exit_s=idle_exit_s)
+        if config.follow:
+            raise SourceError(f"{path}: follow needs a folder")
+        if not path.is_file():
+            raise SourceError(f"{path}: no such folder or video file")
+        path.open("rb").close()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
     return Video(config, place, clock)
 
 
@@ -58,7 +63,7 @@ def shows_stills(config: CameraConfig) -> bool:
     if config.stills is not None:
         return config.stills
     path = Path(config.source)
-    return not config.live and path.is_dir() and not names_carry_times(path)
+    return not config.live and os.path.isdir(path) and not names_carry_times(path)  # noqa: PTH112
 
 
 class Feed:

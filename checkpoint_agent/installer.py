@@ -118,9 +118,7 @@ def _camera_to_measure(chosen: argparse.Namespace, config: AgentConfig | None) -
             raise ConfigError("calibrate: name a SOURCE, or a camera with --config agent.toml")
         return camera
     if "://" not in chosen.source and not chosen.source.isdigit():
-        if not Path(chosen.source).exists():
-            raise ConfigError(f"{chosen.source}: no such picture, folder or video file")
-        chosen.source = str(Path(chosen.source).resolve())
+        chosen.source = _existing(Path(chosen.source), "no such picture, folder or video file")
     return _showing(camera, chosen.source, chosen.camera or "calibrate")
 
 
@@ -182,10 +180,8 @@ def _as_json(camera: CameraConfig, result: Calibration, out: Path) -> dict[str, 
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    if not chosen.recording.exists():
-        raise ConfigError(f"{chosen.recording}: no such folder or video file")
+    source = _existing(chosen.recording, "no such folder or video file")
     config = load_config(chosen.config) if chosen.config else None
-    source = str(chosen.recording.resolve())
     camera = _showing(_camera_named(chosen, config), source, chosen.camera or "replay")
     reader, rules = _reader_and_rules(config)
     watched = WatchedReader(reader)
@@ -224,6 +220,17 @@ def _camera_named(chosen: argparse.Namespace, config: AgentConfig | None) -> Cam
     if name not in cameras:
         raise ConfigError(f"{chosen.config}: no camera {name!r}; known are: {', '.join(cameras)}")
     return cameras[name]
+
+
+def _existing(path: Path, otherwise: str) -> str:
+    """The whole path of something that is there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"{path}: {otherwise}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    return str(path.resolve())
 
 
 def _showing(camera: CameraConfig | None, source: str, name: str) -> CameraConfig:

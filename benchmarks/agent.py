@@ -15,9 +15,10 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from benchmarks.agent_truth import Judged, figures, judge
 from benchmarks.rendering.clips import CLIPS, rendered
 
 CLIPS_DIR = Path("runs/clips")
+_TAIL_S = 2.5
+"""A vehicle needs so long to leave after it was seen best."""
 _SETTLED = 0.2
 """Memory is judged from this part of the run on."""
 _SAME_PICTURE = 14.0
@@ -50,7 +53,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def plan_for(videos: Sequence[Path], chosen: argparse.Namespace) -> Plan:
+def plan_for(videos: Sequence[Path], chosen: argparse.Namespace, pictures: Path | None) -> Plan:
     """One camera a video, or as many as asked for; lanes and calibration from the truth."""
     cameras = []
     for n in range(chosen.cameras or len(videos)):
@@ -70,6 +73,7 @@ def plan_for(videos: Sequence[Path], chosen: argparse.Namespace) -> Plan:
         live=chosen.live,
         loops=chosen.loops,
         seconds=chosen.seconds,
+        pictures=None if pictures is None else str(pictures),
     )
 
 
@@ -77,6 +81,13 @@ def truth_of(video: Path) -> dict[str, Any] | None:
     """What the video shows, if that is known."""
     path = video.with_suffix(".json")
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _first_seconds(truth: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The truth about the vehicles that are gone by then."""
+    gone_by = datetime.fromisoformat(truth["start_at"]) + timedelta(seconds=seconds - _TAIL_S)
+    vehicles = [v for v in truth["vehicles"] if datetime.fromisoformat(v["crossing_at"]) <= gone_by]
+    return truth | {"vehicles": vehicles}
 
 
 def measured(plan: Plan) -> dict[str, Any]:
@@ -107,6 +118,10 @@ def speed(run: Mapping[str, Any]) -> dict[str, Any]:
         "searched": sum(c["searched"] for c in cameras.values()),
         "dropped": sum(c["dropped"] for c in cameras.values()),
         "cores_used": round(run["cpu_s"] / wall_s, 3),
+        "cpu_ms_per_frame": round(
+            1000 * run["cpu_s"] / sum(c["processed"] for c in cameras.values()), 2
+        ),
+        "machine_load": round(os.getloadavg()[0], 1),
         "rss_mb": {
             "start": round(rss[min(len(rss) - 1, int(_SETTLED * len(rss)))], 1),
             "end": round(rss[-1], 1),
@@ -135,14 +150,12 @@ def percentiles(values: Sequence[float]) -> dict[str, float] | None:
     return {"p50": round(float(p50), 3), "p99": round(float(p99), 3)}
 
 
-def pictures_shown_falsely(
-    video: Path, judged: Sequence[Judged], pictures: Mapping[str, str]
-) -> int:
+def pictures_shown_falsely(video: Path, judged: Sequence[Judged], pictures: Path) -> int:
     """Passages whose scene picture is not the frame that its time names."""
     wanted: dict[int, list[str]] = {}
     for one in judged:
         scene = next(e for e in one.passage["evidence"] if e["role"] == "scene")
-        wanted.setdefault(one.frame, []).append(pictures[scene["sha256"]])
+        wanted.setdefault(one.frame, []).append(str(pictures / f"{scene['sha256']}.jpg"))
     capture, number, wrong = cv2.VideoCapture(str(video)), 0, 0
     try:
         while wanted and capture.grab():
@@ -161,11 +174,15 @@ def _apart(a: Any, b: Any) -> float:
     return float(np.percentile(cv2.absdiff(*small), 99))
 
 
-def clip_line(name: str, run: Mapping[str, Any], truth: Mapping[str, Any] | None) -> dict[str, Any]:
+def clip_line(
+    video: Path, run: Mapping[str, Any], truth: Mapping[str, Any] | None, pictures: Path
+) -> dict[str, Any]:
     """All figures of one clip."""
-    line: dict[str, Any] = {"clip": name, **speed(run)}
+    line: dict[str, Any] = {"clip": video.stem, **speed(run)}
     if truth is not None:
-        line |= {"light": truth["light"], **figures(truth, judge(truth, run["passages"]))}
+        judged = judge(truth, run["passages"])
+        line |= {"light": truth["light"], **figures(truth, judged)}
+        line["pictures_of_other_frames"] = pictures_shown_falsely(video, judged, pictures)
     else:
         line |= {"passages": [_short(p) for p in run["passages"]]}
     return line
@@ -184,7 +201,8 @@ def overall(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sums = {
             key: sum(x[key] for x in of if key in x)
             for key in ("vehicles", "captured", "plates_right", "duplicates", "mixed", "ghosts",
-                        "unplated", "unplated_captured", "wrong_plate_claimed")
+                        "unplated", "unplated_captured", "wrong_plate_claimed",
+                        "pictures_of_other_frames")
         }  # fmt: skip
         passages = sum(x["passages"] for x in of if "vehicles" in x)
         if sums["vehicles"]:
@@ -234,16 +252,22 @@ def main(arguments: list[str] | None = None) -> int:
         runs = [[video for one in runs for video in one]]
     lines = []
     for videos in runs:
-        run = measured(plan_for(videos, chosen))
-        truth = truth_of(videos[0]) if len(videos) == 1 and not chosen.cameras else None
-        name = " + ".join(v.stem for v in videos)
-        lines.append(clip_line(name, run, truth if chosen.loops == 1 else None))
+        alone = len(videos) == 1 and not chosen.cameras and chosen.loops == 1
+        truth = truth_of(videos[0]) if alone else None
+        if truth is not None and chosen.seconds is not None:
+            truth = _first_seconds(truth, chosen.seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = Path(folder)
+            run = measured(plan_for(videos, chosen, pictures if truth else None))
+            lines.append(clip_line(videos[0], run, truth, pictures))
+        if not alone:
+            lines[-1]["clip"] = " + ".join(v.stem for v in videos)
         print(json.dumps(lines[-1], ensure_ascii=False) if chosen.json else _said(lines[-1]))
         sys.stdout.flush()
+        if chosen.out:
+            _add(chosen.out, chosen.title, {"runs": lines})
     shares = overall(lines)
     print(json.dumps({"overall": shares}) if chosen.json else _table(shares))
-    if chosen.out:
-        _add(chosen.out, chosen.title, {"overall": shares, "runs": lines})
     return 0
 
 
@@ -257,9 +281,15 @@ def _table(shares: Mapping[str, Any]) -> str:
 
 
 def _add(path: Path, title: str, results: Mapping[str, Any]) -> None:
-    """Results of several commands stand in one file, each under its title."""
+    """Results of several commands stand in one file, each under its title.
+
+    A clip that was run before under the same title is replaced, others stay.
+    """
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    known[title] = {"machine": machine(), **results}
+    earlier = known.get(title, {}).get("runs", [])
+    new = {line["clip"] for line in results["runs"]}
+    runs = [line for line in earlier if line["clip"] not in new] + list(results["runs"])
+    known[title] = {"machine": machine(), "overall": overall(runs), "runs": runs}
     path.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -49,6 +49,8 @@ class Plan:
     """So often each video is played, one time after the other."""
     seconds: float | None = None
     """Of each video, only so much."""
+    pictures: str | None = None
+    """A folder to keep the evidence in."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class Probe:
     began: tuple[float, float] | None = None
     """Wall and processor time when the first frame was there; the models are loaded by then."""
     ended_cpu_s: float = 0.0
+    pictures: Path | None = None
 
 
 PROBE = Probe()
@@ -152,6 +155,9 @@ class NotingOutbox(Outbox):
         for entry in entries:
             passage = entry.passage
             PROBE.passages.append(passage)
+            if PROBE.pictures is not None:
+                for picture in entry.pictures:
+                    (PROBE.pictures / f"{picture.sha256}.jpg").write_bytes(picture.content)
             frame = PROBE.last_seen[passage.camera_id]
             decoded_s = PROBE.decoded_s.get((passage.camera_id, frame.number))
             if decoded_s is not None:
@@ -204,6 +210,7 @@ def _put_in_place(name: str, substitute: object) -> None:
 
 def run(plan: Plan) -> dict[str, Any]:
     """Run the agent to the end of the videos; what was measured."""
+    PROBE.pictures = Path(plan.pictures) if plan.pictures else None
     _put_in_place("Pipeline", NotingPipeline)
     _put_in_place("Outbox", NotingOutbox)
     _put_in_place("Feed", NotingFeed)

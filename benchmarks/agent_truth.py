@@ -120,7 +120,7 @@ def figures(truth: Mapping[str, Any], judged: Sequence[Judged]) -> dict[str, Any
 
 def is_mixed(judged: Judged, vehicles: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the evidence shows one vehicle and the text is another's."""
-    if not judged.text or judged.vehicle_id is None:
+    if not judged.text or judged.vehicle_id not in vehicles:
         return False
     own = vehicles[judged.vehicle_id]["plate"]
     if own and distance(judged.text, own) < _MIXED_APART:
@@ -133,7 +133,7 @@ def _is_wrong(judged: Judged, vehicles: Mapping[str, Mapping[str, Any]]) -> bool
     """Whether a whole plate is claimed that the vehicle does not bear."""
     if judged.passage["plate"]["state"] != "read":
         return False
-    own = vehicles[judged.vehicle_id]["plate"] if judged.vehicle_id else ""
+    own = vehicles[judged.vehicle_id]["plate"] if judged.vehicle_id in vehicles else ""
     return bool(judged.text != own)
 
 
@@ -141,7 +141,7 @@ def _attributes(
     vehicles: Mapping[str, Mapping[str, Any]], judged: Iterable[Judged]
 ) -> dict[str, Any]:
     """Shares of right answers among those that were given, with how many were given."""
-    known = [(j, vehicles[j.vehicle_id]) for j in judged if j.vehicle_id is not None]
+    known = [(j, vehicles[j.vehicle_id]) for j in judged if j.vehicle_id in vehicles]
     pairs = {
         "direction": [(j.passage["direction"], v["direction"]) for j, v in known],
         "lane": [(j.passage["lane"], v["lane"] + 1) for j, v in known],

@@ -215,3 +215,49 @@ def test_what_is_hardly_legible_neither_founds_nor_splits():
     assert track.number == 0
     assert not is_credible(track.reads[1])
     assert track.best.text == A
+
+
+drives = st.tuples(st.floats(0, 300), st.floats(-60, 60), st.floats(-30, 30))
+"""Where a car is at first, and how far it moves between two frames, across and down."""
+
+
+def driven(start, drive, n):
+    x, across, down = drive
+    return (start + x + across * n, 400 + down * n, 80.0)
+
+
+@given(
+    one=drives,
+    other=drives,
+    hidden=st.tuples(st.sampled_from("AB"), st.integers(2, 9), st.integers(0, 8)),
+)
+def test_cars_whose_paths_cross_are_two_tracks_even_if_one_is_hidden_for_a_while(
+    one, other, hidden
+):
+    who, since, frames = hidden
+    steps = []
+    for n in range(14):
+        gone = since <= n < since + frames
+        row = []
+        if not (gone and who == "A"):
+            row.append((*driven(0, one, n), A))
+        if not (gone and who == "B"):
+            row.append((*driven(300, other, n), B))
+        steps.append((n / 10, row))
+    tracks = sorted(run(steps))
+    seen = {text: sum(r[3] == text for _, row in steps for r in row) for text in (A, B)}
+    assert tracks == sorted([[A] * seen[A], [B] * seen[B]])
+
+
+@given(
+    frames=st.lists(
+        st.lists(st.tuples(places, plates), min_size=1, max_size=4, unique_by=lambda p: p[1]),
+        min_size=1,
+        max_size=6,
+    ),
+    data=st.data(),
+)
+def test_the_order_of_detections_means_nothing(frames, data):
+    rows = [(n / 5, [(*place, text) for place, text in row]) for n, row in enumerate(frames)]
+    shuffled = [(t, data.draw(st.permutations(row))) for t, row in rows]
+    assert sorted(map(sorted, run(rows))) == sorted(map(sorted, run(shuffled)))

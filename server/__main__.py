@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from server import log, schema
+from server import log, storage_commands
 from server.auth.commands import account_for, add_commands
 from server.checkpoints.service import CheckpointPlace, put_camera, put_checkpoint
 from server.clock import utc_now
@@ -45,14 +45,6 @@ def _serve(args: argparse.Namespace, settings: Settings) -> None:
     given = {"host": args.host, "port": args.port}
     http = settings.http.model_copy(update={k: v for k, v in given.items() if v is not None})
     serve(settings.model_copy(update={"http": http}))
-
-
-def _migrate(_args: argparse.Namespace, settings: Settings) -> None:
-    database = Database(settings)
-    with database.read():  # a database that is away is said so, in words
-        before = schema.current(database.engine)
-    schema.upgrade(database.engine)
-    print(f"{before or 'empty'} -> {schema.current(database.engine)}")
 
 
 def _seed(args: argparse.Namespace, settings: Settings) -> None:
@@ -105,9 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--port", type=int, help="instead of http.port; 0 = any free one")
     command.set_defaults(command=_serve)
 
-    command = commands.add_parser("migrate", help="bring the database to the newest schema")
-    command.set_defaults(command=_migrate)
-
     command = commands.add_parser("seed-demo", help="apply a file of checkpoints, agents, users …")
     command.add_argument("file", type=Path, help="JSON or TOML")
     command.add_argument(
@@ -115,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=_seed)
 
+    storage_commands.add_commands(commands)
     add_commands(commands)
     _checkpoint_parser(commands.add_parser("checkpoint", help="the registry of checkpoints"))
 

@@ -27,12 +27,14 @@ from server.errors import RequestError, SettingsError, Unavailable
 from server.exports import routes as export_routes
 from server.http import EdgeOfHttp, problem_of
 from server.ingest import routes as ingest_routes
-from server.ingest.evidence_store import EvidenceStore
+from server.ingest.evidence_s3 import picture_store
 from server.ingest.intake import Intake
+from server.metrics import Metrics
 from server.passages import routes as passage_routes
 from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
+from server.upkeep import Upkeep
 from server.watchlists import copies as watchlist_copies
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
@@ -63,15 +65,16 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     Raises:
         SettingsError: a setting cannot be used.
     """
-    database, watchlist = Database(settings), WatchlistCache()
+    database, watchlist, metrics = Database(settings), WatchlistCache(), Metrics()
     context = AppContext(
         settings=settings,
         database=database,
         clock=clock,
         watchlist=watchlist,
         stream=AlertStream(settings.alerts.poll_ms / 1000, settings.alerts.keepalive_s),
-        evidence=EvidenceStore(settings.evidence_dir),
-        intake=Intake(settings, database, clock, watchlist),
+        evidence=picture_store(settings),
+        intake=Intake(settings, database, clock, watchlist, metrics),
+        metrics=metrics,
         limiter=RateLimiter(settings.limits.requests_per_minute),
         plates=KnownPlates(),
     )
@@ -86,7 +89,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     pages.install(app)
-    app.add_middleware(EdgeOfHttp, answer=_answer)
+    app.add_middleware(EdgeOfHttp, answer=_answer, answered=metrics.answered)
     for kind in (RequestError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer)
     return app
@@ -108,6 +111,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async def latest() -> int:
         return await run_in_threadpool(alert_routes.latest, context)
 
+    upkeep = Upkeep(
+        context.settings,
+        context.database,
+        context.evidence,
+        context.clock,
+        lambda step: context.metrics.upkeep_failures.labels(step).inc(),
+    )
+    upkeep.start()
     tasks = (
         asyncio.create_task(context.stream.watch(latest), name="alert stream"),
         asyncio.create_task(_anchor(context), name="audit anchors"),
@@ -116,6 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         context.stream.stop()
+        await run_in_threadpool(upkeep.stop)
         for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

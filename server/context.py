@@ -9,8 +9,9 @@ from server.alerts.stream import AlertStream
 from server.auth.limits import RateLimiter
 from server.clock import Clock
 from server.db import Database
-from server.ingest.evidence_store import EvidenceStore
+from server.ingest.evidence_store import PictureStore
 from server.ingest.intake import Intake
+from server.metrics import Metrics
 from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.watchlists.matching import WatchlistCache
@@ -25,8 +26,9 @@ class AppContext:
     clock: Clock
     watchlist: WatchlistCache
     stream: AlertStream
-    evidence: EvidenceStore
+    evidence: PictureStore
     intake: Intake
+    metrics: Metrics
     limiter: RateLimiter
     plates: KnownPlates
 

@@ -32,6 +32,7 @@ _LIMITS = {
 """Largest body by the beginning of the path."""
 
 Answer = Callable[[Request, Exception], Response]
+Answered = Callable[[str, str, int, float], None]
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -113,10 +114,15 @@ class EdgeOfHttp:
     hold a plate.
     """
 
-    def __init__(self, app: ASGIApp, answer: Answer) -> None:
-        """Wrap an application; ``answer`` makes the response to an error nobody has handled."""
+    def __init__(self, app: ASGIApp, answer: Answer, answered: Answered) -> None:
+        """Wrap an application.
+
+        ``answer`` makes the response to an error nobody has handled; ``answered`` is told of
+        every request: method, route, status, seconds.
+        """
         self._app = app
         self._answer = answer
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -150,13 +156,13 @@ class EdgeOfHttp:
                 raise
             await self._answer(Request(scope), error)(scope, receive, send_with_headers)
         finally:
+            took_s, route = time.monotonic() - began, _route(scope)
+            self._answered(scope["method"], route, status, took_s)
             _log.info(
-                "%s %s %s %.0f ms",
-                scope["method"],
-                _route(scope),
-                status,
-                (time.monotonic() - began) * 1000,
-            )
+                "%s %s %s %.0f ms", scope["method"], route, status, took_s * 1000,
+                extra={"method": scope["method"], "route": route, "status": status,
+                       "took_ms": round(took_s * 1000, 1)},
+            )  # fmt: skip
 
 
 def _refuse_foreign(scope: Scope) -> None:

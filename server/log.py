@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from server.settings import LogSettings
 
+_FIELDS = ("method", "route", "status", "took_ms")
+"""What a request's line has besides its message, as fields of their own in JSON."""
+
 
 class _Text(logging.Formatter):
     """``2026-11-22T10:15:00.123Z INFO server.http GET /wall 200 4 ms``."""
@@ -20,7 +23,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """One JSON object a line: ``at``, ``level``, ``logger``, ``message``, ``exception``."""
+    """One JSON object a line: ``at``, ``level``, ``logger``, ``message``, a request's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -29,6 +32,7 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= {name: record.__dict__[name] for name in _FIELDS if name in record.__dict__}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

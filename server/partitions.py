@@ -110,7 +110,7 @@ def existing(connection: Connection, of: Partitioned) -> list[Partition]:
 
 
 def keep_up(
-    engine: Engine, settings: PartitionSettings, now: datetime, oldest: date | None
+    engine: Engine, settings: PartitionSettings, now: datetime, oldest: datetime | None = None
 ) -> list[str]:
     """Make what is missing: the days ahead, and days of the catch-all from ``oldest`` on.
 
@@ -140,8 +140,8 @@ def make(connection: Connection, of: Partitioned, name: str, days: Days) -> None
     bounds = f"FOR VALUES FROM ('{days.start}') TO ('{days.end}')"
     steps: list[str] = [
         f"LOCK TABLE {of.default} IN ACCESS EXCLUSIVE MODE",
-        f"CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT * FROM {of.default} WHERE {inside}",
-        f"DELETE FROM {of.default} WHERE {inside}",
+        f"CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT * FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
+        f"DELETE FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
     ]
     if citus.is_distributed(connection, of.table):
         steps.append(f"CREATE TABLE {name} PARTITION OF {of.table} {bounds}")
@@ -150,7 +150,7 @@ def make(connection: Connection, of: Partitioned, name: str, days: Days) -> None
             f"CREATE TABLE {name} (LIKE {of.table} INCLUDING DEFAULTS)",
             f"ALTER TABLE {of.table} ATTACH PARTITION {name} {bounds}",
         ]
-    steps += [f"INSERT INTO {of.table} SELECT * FROM moving", "DROP TABLE moving"]
+    steps += [f"INSERT INTO {of.table} SELECT * FROM moving", "DROP TABLE moving"]  # noqa: S608 - names of ours
     for step in steps:
         connection.execute(text(step))
 
@@ -187,7 +187,7 @@ def _missing_now(
     of: Partitioned,
     settings: PartitionSettings,
     now: datetime,
-    oldest: date | None,
+    oldest: datetime | None,
 ) -> list[Days]:
     wanted = set(days_ahead(now, settings))
     with engine.connect() as connection:
@@ -198,7 +198,7 @@ def _missing_now(
                 f"WHERE {of.column} >= :oldest AND {of.column} <= :newest LIMIT 1000"
             ),
             {
-                "oldest": oldest or now.date() - timedelta(days=settings.backlog_days),
+                "oldest": oldest or now - timedelta(days=settings.backlog_days),
                 "newest": max(wanted),
             },
         ).scalars()

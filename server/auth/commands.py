@@ -51,7 +51,7 @@ def account_for(session: Session, action: str, subject: str, **detail: Any) -> N
     audit.record(
         session,
         now=utc_now(),
-        user_name=f"system:{_system_user()}"[:64],
+        user_name=f"system:{system_user()}"[:64],
         address="command line",
         action=action,
         detail={"subject": subject} | detail,
@@ -274,7 +274,7 @@ def _audit_parser(parser: argparse.ArgumentParser) -> None:
     ).set_defaults(command=_audit_head)
 
 
-def _system_user() -> str:
+def system_user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a number without a name

@@ -1,6 +1,7 @@
 """From the body of a request to the receipt: let in, read, committed with others, answered."""
 
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from server.ingest.gate import Gate
 from server.ingest.parse import parse_batch
 from server.ingest.pipeline import Batch, Ingested, ingest
 from server.ingest.writer import Writer
+from server.metrics import Metrics
 from server.settings import Settings
 from server.watchlists.matching import WatchlistCache
 
@@ -32,13 +34,19 @@ class Intake:
     """Takes batches in for a whole process."""
 
     def __init__(
-        self, settings: Settings, database: Database, clock: Clock, watchlist: WatchlistCache
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        watchlist: WatchlistCache,
+        metrics: Metrics,
     ) -> None:
         """Nothing is connected yet."""
         self._settings = settings
         self._database = database
         self._clock = clock
         self._watchlist = watchlist
+        self._metrics = metrics
         self._writer = Writer(self._commit, settings.ingest.commit_passages)
         self._threads = anyio.CapacityLimiter(_THREADS)
         self.gate = Gate(settings.ingest.max_waiting, settings.ingest.retry_after_s)
@@ -72,20 +80,26 @@ class Intake:
         if envelope.agent_id != agent.agent_id:
             raise NotAllowed(f"agent_id: the token is that of {agent.agent_id}", field="agent_id")
         done = self._writer.take_in(Batch(envelope, items, agent))
+        outcomes = [fate.outcome for fate in done.fates]
+        self._metrics.receipt(outcomes, len(items) - len(outcomes), done.hits)
         for fate in done.fates:
             if fate.outcome == "rejected":
                 _log.warning("agent %s: passage rejected: %s", agent.agent_id, fate.reason)
         return done
 
     def _commit(self, batches: Sequence[Batch]) -> list[Ingested]:
+        began = time.monotonic()
         with self._database.write() as session:
-            return ingest(
+            done = ingest(
                 session,
                 batches,
                 now=self._clock(),
                 settings=self._settings,
                 watchlist=self._watchlist,
             )
+        items = sum(len(batch.items) for batch in batches)
+        self._metrics.committed(items, time.monotonic() - began)
+        return done
 
 
 def receipt_of(done: Ingested) -> bytes:

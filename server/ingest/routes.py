@@ -17,6 +17,7 @@ from server.http import RawBody, no_content
 from server.ingest.intake import receipt_of
 from server.ingest.jpeg import NotJpegError, jpeg_size
 from server.ingest.parse import parse_heartbeat
+from server.ingest.pictures import lock_pictures
 from server.tables import Evidence
 from server.wire import EVIDENCE_PATH, HEARTBEAT_PATH, INGEST_PATH, Receipt
 
@@ -63,7 +64,10 @@ def put_evidence(sha256: str, agent: EdgeAgent, body: RawBody, context: Context)
         .returning(Evidence.sha256)
     )
     with context.database.write() as session:
+        lock_pictures(session, [sha256])
         is_new = session.scalar(statement) is not None
+        if not context.evidence.has(sha256):  # retention removed the bytes after we saw them
+            context.evidence.put(sha256, body)
     return Response(status_code=201) if is_new else no_content()
 
 

@@ -7,6 +7,7 @@ attempt alone is taken back (a savepoint), and the rows are stored again past th
 import io
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import psycopg2
 from psycopg2.errors import UniqueViolation
@@ -51,6 +52,11 @@ def _store(
     return {row.key for row in rows}
 
 
+def _driver(connection: Connection) -> Any:
+    """The driver's own connection, of the transaction that is under way."""
+    return connection.connection.driver_connection
+
+
 # ---- PostgreSQL
 
 
@@ -76,9 +82,7 @@ def _copy_new(connection: Connection, rows: Sequence[Row]) -> set[Key]:
 
 def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
     lines = "\n".join([as_copy_line(row) for row in rows])
-    driver = connection.connection.driver_connection
-    if driver is None:  # pragma: no cover - a checked-out connection has one
-        raise OperationalError(statement, {}, Exception("no connection"))
+    driver = _driver(connection)
     try:
         with driver.cursor() as cursor:
             cursor.copy_expert(statement, io.BytesIO(lines.encode()))
@@ -94,7 +98,7 @@ def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> N
 
 
 def _insert(connection: Connection, rows: Sequence[Row]) -> None:
-    driver = connection.connection.driver_connection
+    driver = _driver(connection)
     try:
         driver.executemany(_INSERT, map(as_sqlite, rows))
     except sqlite3.IntegrityError as error:
@@ -114,7 +118,7 @@ def _insert_new(connection: Connection, rows: Sequence[Row]) -> set[Key]:
             f"WHERE (plate, captured_at, passage_id) IN (VALUES {values})",
             tuple(part_of for row in part for part_of in _as_stored(row)),
         )
-        there.update((*row,) for row in found)  # type: ignore[misc]
+        there.update((*row,) for row in found)
     new = [row for row in rows if _as_stored(row) not in there]
     _insert(connection, new)
     return {row.key for row in new}

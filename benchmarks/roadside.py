@@ -1,0 +1,196 @@
+"""Made-up agents that post real batches over HTTP; used by the benchmarks and the fault runs.
+
+Plates follow a heavy-tailed activity (some vehicles pass often, most hardly ever), every passage
+has its own identifier and time, characters with alternatives, and names two pictures.
+"""
+
+import hashlib
+import http.client
+import json
+import random
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from sqlalchemy import insert
+
+from server import schema
+from server.auth.accounts import Role, add_user, token_hash
+from server.auth.agents import bind_camera, register_agent
+from server.checkpoints.service import CheckpointPlace, put_camera, put_checkpoint
+from server.db import Database
+from server.settings import Settings
+from server.tables import AgentToken, Counter, Evidence, WatchlistEntry
+
+AGENTS = 40
+CAMERAS_EACH = 4
+PLATES = 200_000
+PICTURES = 100_000
+WATCHED = 10_000
+_SERIAL = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def plate(number: int) -> str:
+    """The plate of a vehicle; different numbers, different plates."""
+    digits = ""
+    for _ in range(5):
+        number, digit = divmod(number, len(_SERIAL))
+        digits += _SERIAL[digit]
+    return "鲁" + "ABCDEFGHJKLMNPQRSTUVWXY"[number % 23] + digits
+
+
+def picture(number: int) -> str:
+    """SHA-256 of a picture that :func:`prepare` registers."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def token(agent: int) -> str:
+    """The bearer token of an agent."""
+    return f"token-of-box-{agent}"
+
+
+def prepare(settings: Settings, *, pictures: int = PICTURES, watched: int = WATCHED) -> None:
+    """Migrate and fill the registry: checkpoints, cameras, agents, watchlist, pictures."""
+    database = Database(settings)
+    now = datetime.now(UTC)
+    schema.upgrade(database.engine)
+    with database.write() as session:
+        add_user(session, name="officer", password=secrets.token_hex(8), role=Role.OFFICER, now=now)
+        for agent in range(AGENTS):
+            place = CheckpointPlace(
+                f"kk-{agent}", f"卡口{agent}", "", 35 + agent / 100, 116.5, "", ""
+            )
+            put_checkpoint(session, place, now)
+            register_agent(session, f"box-{agent}", now)
+            for camera in range(CAMERAS_EACH):
+                name = f"kk-{agent}-{camera}"
+                put_camera(session, camera_id=name, checkpoint_id=place.id, now=now)
+                bind_camera(session, f"box-{agent}", name)
+            session.add(
+                AgentToken(
+                    agent_id=f"box-{agent}", token_sha256=token_hash(token(agent)), created_at=now
+                )
+            )
+        session.flush()
+        # watched plates are rare ones: about one passage in five thousand rings
+        entries = [
+            {"plate": plate(PLATES + 7 * n) if n % 50 else plate(PLATES - 1 - n), "reason": "stolen",
+             "level": 3, "case_number": "A1", "note": "", "valid_from": now - timedelta(days=1),
+             "state": "active", "created_at": now, "created_by": "officer"}
+            for n in range(watched)
+        ]  # fmt: skip
+        session.execute(insert(WatchlistEntry), entries)
+        session.get_one(Counter, "watchlist").value += 1
+    for start in range(0, pictures, 10_000):
+        with database.write() as session:
+            session.execute(
+                insert(Evidence),
+                [
+                    {"sha256": picture(n), "received_on": now.date(), "size_bytes": 90_000,
+                     "media_type": "image/jpeg", "width_px": 1920, "height_px": 1080,
+                     "agent_id": "box-0", "received_at": now}
+                    for n in range(start, min(start + 10_000, pictures))
+                ],
+            )  # fmt: skip
+    database.close()
+
+
+@dataclass(slots=True)
+class Producer:
+    """Makes batches of one agent; cheap, as it shares the processors with what is measured."""
+
+    agent: int
+    pictures: int = PICTURES
+    pick: random.Random = field(default_factory=random.Random)
+    _hashes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Know the pictures by name."""
+        self._hashes = [picture(n) for n in range(min(self.pictures, 20_000))]
+
+    def batch(self, size: int) -> bytes:
+        """A body with ``size`` new passages, captured just now."""
+        now = datetime.now(UTC)
+        items = ",".join([self._passage(now - timedelta(milliseconds=n)) for n in range(size)])
+        sent = now.isoformat().replace("+00:00", "Z")
+        head = f'{{"agent_id":"box-{self.agent}","sent_at":"{sent}","delivery":"live","passages":['
+        return f"{head}{items}]}}".encode()
+
+    def _passage(self, at: datetime) -> str:
+        pick = self.pick
+        text = plate(int(PLATES * pick.random() ** 3))
+        iso = at.isoformat().replace("+00:00", "Z")
+        ms = (at - _EPOCH) // timedelta(milliseconds=1)
+        bits = (ms << 80 | 0x7 << 76 | pick.getrandbits(76)) & ~(3 << 62) | 2 << 62
+        characters = ",".join([_CHARACTER[char] for char in text])
+        pictures = ""
+        if self._hashes:
+            scene, close = pick.choice(self._hashes), pick.choice(self._hashes)
+            pictures = (
+                f'{{"role":"scene","sha256":"{scene}","media_type":"image/jpeg","size_bytes":90000,'
+                f'"width_px":1920,"height_px":1080,"captured_at":"{iso}"}},'
+                f'{{"role":"plate","sha256":"{close}","media_type":"image/jpeg","size_bytes":9000,'
+                f'"width_px":320,"height_px":120,"captured_at":"{iso}"}}'
+            )
+        return (
+            f'{{"schema":"passage/1","passage_id":"{uuid.UUID(int=bits)}",'
+            f'"camera_id":"kk-{self.agent}-{bits % CAMERAS_EACH}","captured_at":"{iso}",'
+            '"clock":{"synchronised":true,"offset_ms":3.5},'
+            f'"plate":{{"state":"read","text":"{text}","color":"blue","kind":"small","score":0.9731,'
+            f'"characters":[{characters}]}},'
+            '"plate_quad_px":[[812.4,640.1],[951.8,645.2],[950.9,690.7],[811.6,684.3]],'
+            '"vehicle_box_px":[640.0,210.5,1180.2,760.9],"vehicle_color":"white",'
+            '"direction":"approaching","lane":2,"speed_kmh":null,'
+            f'"track":{{"first_at":"{iso}","last_at":"{iso}","frames":14,"reads":11,"votes":10}},'
+            f'"evidence":[{pictures}],"models":{{"agent":"0.1.0","detector":"plate_det-3f2a9c1e",'
+            '"recogniser":"plate_rec-b81d0c77"}}'
+        )
+
+
+_CHARACTER = {
+    char: json.dumps(
+        {"char": char, "score": 0.9812, "alternatives": [{"char": "8", "score": 0.0121},
+                                                         {"char": "B", "score": 0.0034}]},
+        ensure_ascii=False, separators=(",", ":"),
+    )
+    for char in "鲁" + _SERIAL
+}  # fmt: skip
+
+
+class Line:
+    """A kept-alive connection of one agent."""
+
+    def __init__(self, url: str, agent: int) -> None:
+        """``url`` as the server prints it."""
+        at = urlsplit(url)
+        self._connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
+        self._headers = {
+            "Authorization": f"Bearer {token(agent)}",
+            "Content-Type": "application/json",
+        }
+
+    def post(self, body: bytes) -> tuple[int, bytes]:
+        """Status and answer; raises OSError or HTTPException if there is none."""
+        try:
+            self._connection.request("POST", "/api/v1/passages", body, self._headers)
+            answer = self._connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which that share lies; 0.0 of nothing."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def now_s() -> float:
+    """A clock that never goes back."""
+    return time.monotonic()

@@ -1,0 +1,120 @@
+"""What a running server does by itself: partitions ahead, retention, the register of plates.
+
+One thread, beside the requests. Several servers on one database may all run it: each step is safe
+to do twice and takes a lock that lets one in. A step that fails is logged, counted and tried again
+in its next turn; it never stops the server.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from server import partitions, register, retention
+from server.clock import Clock
+from server.db import Database
+from server.errors import ServerError
+from server.ingest.evidence_store import PictureStore
+from server.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_FIRST_S = 5.0
+"""After the start: first serve, then tidy up."""
+_ONE_RETENTION = 7_135_406_520
+
+
+class Upkeep:
+    """The thread; :meth:`start` and :meth:`stop` it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        store: PictureStore,
+        clock: Clock,
+        failed: Callable[[str], None] = lambda _step: None,
+    ) -> None:
+        """``failed`` is told the name of a step that failed."""
+        self._settings = settings
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._failed = failed
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, on a thread of its own."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for the step that is under way."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(30)
+
+    def _run(self) -> None:
+        turns = {
+            "plates": (self._settings.plates.count_every_s, self.count_plates),
+            "partitions": (min(900.0, self._settings.retention.every_s), self.keep_partitions),
+            "retention": (float(self._settings.retention.every_s), self.retain),
+        }
+        due = dict.fromkeys(turns, time.monotonic() + _FIRST_S)
+        while not self._stop.wait(max(0.05, min(due.values()) - time.monotonic())):
+            for name, (every_s, step) in turns.items():
+                if time.monotonic() >= due[name] and not self._stop.is_set():
+                    self._try(name, step)
+                    due[name] = time.monotonic() + every_s
+
+    def _try(self, name: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except (ServerError, OSError) as error:
+            _log.warning("upkeep: %s: %s", name, error)
+            self._failed(name)
+        except Exception:  # noqa: BLE001 - logged with its traceback; the server goes on
+            _log.exception("upkeep: %s", name)
+            self._failed(name)
+
+    def count_plates(self) -> int:
+        """Empty the journal into the register, some lines a transaction."""
+        total = 0
+        while not self._stop.is_set():
+            with self._database.write() as session:
+                counted = register.count(session, self._clock())
+            if not counted:
+                break
+            total += counted
+        return total
+
+    def keep_partitions(self) -> list[str]:
+        """Make partitions ahead, and those that a backlog wants."""
+        now = self._clock()
+        return partitions.keep_up(
+            self._database.engine, self._settings.partitions, now, oldest_kept(self._settings, now)
+        )
+
+    def retain(self) -> None:
+        """Delete what is too old, if the settings let the server do so by itself."""
+        if not self._settings.retention.enabled:
+            return
+        for done in retention.run(self._database, self._store, self._settings, self._clock()):
+            if not done.is_empty:
+                _log.info(
+                    "retention: %s before %s: %d passages, %d pictures, %d plates, %d partitions; "
+                    "%d held",
+                    done.rule, done.before, done.passages, done.pictures, done.plates,
+                    len(done.partitions), done.held,
+                )  # fmt: skip
+
+
+def oldest_kept(settings: Settings, now: datetime) -> datetime:
+    """The oldest day for which a partition is made: not what retention would drop again at once."""
+    days = settings.partitions.backlog_days
+    if settings.retention.passages_days:
+        days = min(days, settings.retention.passages_days - settings.partitions.width_days)
+    return now - timedelta(days=max(0, days))

@@ -27,9 +27,9 @@ BLACK_BELOW, LIT_ABOVE = 0.03, 0.06
 clock written into a black picture has about 0.01."""
 SOFT_ABOVE_PX, SHARP_BELOW_PX = 1.8, 1.65
 """Width of the sharpest edges."""
-FROZEN_BELOW, MOVING_ABOVE = 0.05, 0.1
-"""Mean difference in grey levels between two pictures two seconds apart; the noise of a real sensor
-leaves several times more, a repeated picture next to nothing."""
+FROZEN_BELOW, MOVING_ABOVE = 0.2, 0.3
+"""Mean difference in grey levels between two pictures two seconds apart: a repeated picture that
+was coded anew leaves up to 0.1, a sensor's noise of one level half a level or more."""
 
 _HOLD_S: dict[PictureState, float] = {
     "good": 5.0,

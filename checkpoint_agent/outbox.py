@@ -134,6 +134,7 @@ class Outbox:
 
     def _put_on_full_disk(self, entries: Sequence[Entry], positions: Mapping[str, str]) -> int:
         self._database.reserve.release()
+        self._database.checkpoint()
         bare = [replace(entry, pictures=()) for entry in entries]
         for stored, passages_room in ((entries, 0), (bare, 0), (bare, _PASSAGES_ROOM)):
             try:
@@ -146,6 +147,8 @@ class Outbox:
                         count(db, "pictures_given_up", sum(len(e.pictures) for e in entries))
             except OutboxFull:
                 continue
+            finally:
+                self._database.checkpoint()
             return new
         raise OutboxFull(f"{self._path}: the disk is full")
 
@@ -289,8 +292,8 @@ class Outbox:
         try:
             self._settle(accepted, duplicate, rejected or {}, kept)
         except OutboxFull:
-            if not self._database.reserve.release():
-                raise
+            self._database.reserve.release()
+            self._database.checkpoint()
             self._settle(accepted, duplicate, rejected or {}, kept)
 
     def _settle(

@@ -54,6 +54,8 @@ CREATE INDEX passage_by_turn ON passage (state, priority, captured_us);
 """From each older version to the next: boxes are updated with passages waiting."""
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 """How SQLite says that a disk is full: plainly, or as a file that cannot grow."""
+_BALLAST_BYTES = 4_000_000
+"""So much room a new database has inside itself and in its journal."""
 _NO_ROOM_BYTES = 1_000_000
 _DAMAGED_KEPT = 2
 """So many damaged databases are kept for people to look at; they may be large."""
@@ -87,6 +89,34 @@ class Database:
         self.set_aside: Path | None = None
         """Where a damaged database was moved last by this process, if one was."""
         self._connection = self._opened()
+        if may_set_aside:
+            self._make_ballast()
+
+    def _make_ballast(self) -> None:
+        """Let file and journal grow while there is room.
+
+        A journal that is large already is written over from its beginning, and free pages of the
+        file are used again: on a full disk that is all the room there is, to delete as well.
+        """
+        free = free_bytes(self._path.parent)
+        if free is None or free < 8 * _BALLAST_BYTES:
+            return
+        with suppress(OutboxError):
+            with self.transaction() as db:
+                db.execute("CREATE TABLE IF NOT EXISTS ballast (bytes BLOB)")
+                db.execute("INSERT INTO ballast VALUES (zeroblob(?))", (_BALLAST_BYTES,))
+            with self.transaction() as db:
+                db.execute("DELETE FROM ballast")
+        self.checkpoint()
+
+    def checkpoint(self) -> bool:
+        """Move the journal into the file and begin the journal anew; whether that was possible."""
+        with self._lock:
+            try:
+                (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            except sqlite3.Error:
+                return False
+        return not busy
 
     def _opened(self) -> sqlite3.Connection:
         try:

@@ -28,6 +28,7 @@ class Box:
     cameras: list[str] = field(default_factory=list)
     """TOML of each camera, without its head."""
     top: str = ""
+    close_after_s: float = 0.6
     data_dir: Path | None = None
     offset: Path | None = None
     starts: int = 0
@@ -56,7 +57,7 @@ class Box:
             "[health]",
             'listen = ""',
             "[passage]",
-            "close_after_s = 0.6",
+            f"close_after_s = {self.close_after_s}",
             more,
         ]
         for camera in self.cameras:

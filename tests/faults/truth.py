@@ -65,13 +65,27 @@ def picture(drives: Iterable[Drive], t_s: float, colors: Signs) -> np.ndarray:
     return colors.picture(*(p for d in drives if (p := d.patch(t_s)) is not None))
 
 
-def film(folder: Path, drives: Sequence[Drive], start: datetime, *, fps: float) -> None:
-    """A camera's drop folder: one picture a frame, named by its time."""
+def film(
+    folder: Path, drives: Sequence[Drive], start: datetime, *, fps: float, grain: bool = False
+) -> None:
+    """A camera's drop folder: one picture a frame, named by its time.
+
+    With ``grain`` the road is grey noise, so that pictures are as large as real ones.
+    """
     folder.mkdir(parents=True)
-    colors = signs()
+    colors, chance = signs(), np.random.default_rng(3)
     for n in range(round((drives[-1].ends_s + 1.0) * fps)):
-        at = start + timedelta(seconds=n / fps)
-        cv2.imwrite(str(folder / name_at(at)), picture(drives, n / fps, colors))
+        path = folder / name_at(start + timedelta(seconds=n / fps))
+        image = picture(drives, n / fps, colors)
+        if grain:
+            noise = chance.integers(40, 160, (*image.shape[:2], 1), np.uint8)
+            image = np.where((image == ROAD).all(axis=2, keepdims=True), noise, image)
+            path = path.with_suffix(".jpg")
+        cv2.imwrite(str(path), image)
+
+
+ROAD = 100
+"""Grey level of the road in pictures of :class:`Signs`."""
 
 
 @dataclass(frozen=True)

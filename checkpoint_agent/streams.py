@@ -258,7 +258,8 @@ def _unopened(source: str) -> CameraLost:
     try:
         answer = rtsp.describe(source, _ASK_LIMIT_S)
     except ValueError:
-        return CameraLost(f"{shown}: no address", "address")
+        said = "no address; what is special in a password is written as %40 for @, %2F for /"
+        return CameraLost(f"{shown}: {said}", "address")
     except OSError as error:
         said = masked(error.strerror or str(error)) or type(error).__name__
         return CameraLost(f"{shown}: cannot be opened: {said}", _fault_of([error]))

@@ -40,8 +40,6 @@ class CameraHealth:
     done: bool = False
     """A recording that has been read to its end."""
     clock_jumps: int = 0
-    picture: str | None = None
-    """What is wrong with the picture, as one word; 'good' if nothing is; ``None`` if unknown."""
     _seen_s: deque[float] = field(default_factory=lambda: deque(maxlen=2000))
 
     def note_frame(self, captured_at: datetime, now_s: float) -> None:
@@ -265,7 +263,7 @@ class Health:
 
 def _camera(camera: CameraHealth, now_s: float) -> CameraLook:
     source = camera.feed.source
-    fault = source.fault
+    fault, picture = source.fault, camera.feed.picture.state
     return CameraLook(
         state=CameraState(
             camera_id=camera.camera_id,
@@ -274,7 +272,7 @@ def _camera(camera: CameraHealth, now_s: float) -> CameraLook:
             last_frame_at=camera.last_frame_at,
             fault=fault[:_FAULT_LENGTH] if fault else None,
             frames_dropped=camera.feed.dropped,
-            picture=camera.picture,
+            picture=None if picture == "unknown" else picture,
             passages=camera.passages,
         ),
         frames=camera.frames,

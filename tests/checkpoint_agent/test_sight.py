@@ -2,6 +2,8 @@
 
 import json
 import random
+import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -10,6 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from checkpoint_agent.capture import Feed
+from checkpoint_agent.frames import Frame
+from checkpoint_agent.health import CameraHealth, _camera
 from checkpoint_agent.sight import PictureQuality, Sight, difference, judged, look_at
 from tests.checkpoint_agent.fakes import NOON
 
@@ -157,6 +162,33 @@ def test_between_two_thresholds_the_verdict_stays():
     between = replace(look_at(street(1)), edge_px=1.7)
     assert judged(between, 1.0, "good") == "good"
     assert judged(between, 1.0, "defocused") == "defocused"
+
+
+class Blind:
+    """A live camera with its lens cap on, a frame every two seconds."""
+
+    recorded, broken, fault, skipped = False, 0, None, 0
+
+    def __init__(self, recorded: bool = False) -> None:
+        self.recorded = recorded
+
+    def frames(self, stop):
+        for n in range(12):
+            yield Frame(black(), NOON + timedelta(seconds=2 * n), n, str(n))
+
+
+@pytest.mark.parametrize(("recorded", "told"), [(False, "black"), (True, None)])
+def test_the_heartbeat_tells_of_a_live_camera_that_is_blind(recorded, told):
+    """A recording is no camera that somebody could go and clean."""
+    feed = Feed("gate-1", Blind(recorded), threading.Event())
+    camera = CameraHealth("gate-1", feed)
+    assert _camera(camera, 0.0).state.picture is None, "nothing was seen yet"
+    feed.start()
+    ends = time.monotonic() + 20
+    while not feed.ended and time.monotonic() < ends:
+        feed.take()
+        time.sleep(0.005)
+    assert _camera(camera, 0.0).state.picture == told
 
 
 @pytest.mark.data

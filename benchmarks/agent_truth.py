@@ -97,6 +97,7 @@ def figures(truth: Mapping[str, Any], judged: Sequence[Judged]) -> dict[str, Any
     }
     ghosts = [j for j in judged if j.vehicle_id is None]
     repeated = sum(n - 1 for n in seen.values())
+    again = _repeats(judged)
     return {
         "vehicles": len(plated),
         "captured": len(plated & set(seen)),
@@ -110,12 +111,31 @@ def figures(truth: Mapping[str, Any], judged: Sequence[Judged]) -> dict[str, Any
         "wrong_plate_claimed": sum(_is_wrong(j, vehicles) for j in judged),
         **_attributes(vehicles, judged),
         "missed": sorted(plated - set(seen)),
+        "not_wanted": [_described(j) for j in judged if j in again],
         "misread": sorted(
             f"{vehicles[j.vehicle_id]['plate']} as {j.text or j.passage['plate']['state']}"
             for j in judged
             if j.vehicle_id in plated - right
         ),
     }
+
+
+def _repeats(judged: Sequence[Judged]) -> list[Judged]:
+    """Passages of vehicles that had one already."""
+    known: set[str | None] = {None}
+    again = []
+    for one in judged:
+        if one.vehicle_id in known:
+            again.append(one)
+        known.add(one.vehicle_id)
+    return again
+
+
+def _described(judged: Judged) -> str:
+    passage = judged.passage
+    text = judged.text or passage["plate"]["state"]
+    frames, box = passage["track"]["frames"], passage.get("vehicle_box_px")
+    return f"frame {judged.frame}: {text}, {frames} frames, {passage['direction']}, {box}"
 
 
 def is_mixed(judged: Judged, vehicles: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -53,6 +53,7 @@ def passage(text, x, *, at_s=0.4, state="read", box=None, scale=1280 / 1920):
         "lane": 1,
         "speed_kmh": 55.0,
         "evidence": [{"role": "scene", "width_px": 1280, "sha256": "0"}],
+        "track": {"frames": 9},
     }
 
 

@@ -11,14 +11,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import cv2
 import httpx
+import numpy as np
 
 from checkpoint_agent import agent, camera
 from checkpoint_agent.capture import Feed
@@ -96,34 +98,60 @@ class Played:
         self.recorded = not plan.live
         self.broken = 0
         self.fault: str | None = None
+        self.wanted: Callable[[], bool] = lambda: True
+        self._origin_s: float | None = None
 
     def frames(self, stop: Event) -> Iterator[Frame | Idle]:
         """The frames of all loops, numbered and timed as one recording."""
         measured = PROBE.cameras.setdefault(self._config.id, Measured())
         number, offset = 0, timedelta(0)
-        origin_s: float | None = None
         for _ in range(self._plan.loops):
             started_at = START_AT + offset
-            config = self._config.model_copy(update={"started_at": started_at})
             last_at = started_at
-            for item in Video(config, None, self._clock).frames(stop):
-                if not isinstance(item, Frame):
-                    continue
-                at_s = (item.captured_at - started_at).total_seconds()
+            for frame in self._one_loop(started_at, stop):
+                at_s = (frame.captured_at - started_at).total_seconds()
                 if self._plan.seconds is not None and at_s > self._plan.seconds:
                     break
-                if self._plan.live:
-                    origin_s = time.monotonic() if origin_s is None else origin_s
-                    due_s = origin_s + (item.captured_at - START_AT).total_seconds()
-                    stop.wait(max(0.0, due_s - time.monotonic()))
-                last_at = item.captured_at
-                measured.decoded += 1
+                last_at = frame.captured_at
                 PROBE.began = PROBE.began or (time.monotonic(), time.process_time())
-                frame = replace(item, number=number, name=str(number), before="", after=str(number))
                 PROBE.decoded_s[self._config.id, number] = time.monotonic()
-                yield frame
+                yield replace(frame, number=number, name=str(number), before="", after=str(number))
                 number += 1
             offset = last_at - START_AT + timedelta(milliseconds=40)
+        if not self._plan.live:
+            measured.decoded = number
+
+    def _one_loop(self, started_at: datetime, stop: Event) -> Iterator[Frame]:
+        config = self._config.model_copy(update={"started_at": started_at})
+        if self._plan.live:
+            yield from self._at_its_pace(started_at, stop)
+            return
+        for item in Video(config, None, self._clock).frames(stop):
+            if isinstance(item, Frame):
+                yield item
+
+    def _at_its_pace(self, started_at: datetime, stop: Event) -> Iterator[Frame]:
+        """As a live camera: every frame is decoded when it is due, those wanted are unpacked."""
+        measured = PROBE.cameras[self._config.id]
+        capture = cv2.VideoCapture(self._config.source)
+        interval_s = 1.0 / (capture.get(cv2.CAP_PROP_FPS) or 25.0)
+        self._origin_s = self._origin_s or time.monotonic()
+        number = 0
+        try:
+            while not stop.is_set() and capture.grab():
+                captured_at = started_at + timedelta(seconds=number * interval_s)
+                due_s = self._origin_s + (captured_at - START_AT).total_seconds()
+                stop.wait(max(0.0, due_s - time.monotonic()))
+                measured.decoded += 1
+                number += 1
+                if not self.wanted():
+                    measured.dropped += 1
+                    continue
+                known, image = capture.retrieve()
+                if known:
+                    yield Frame(np.asarray(image, np.uint8), captured_at, number, str(number))
+        finally:
+            capture.release()
 
 
 class NotingPipeline(Pipeline):
@@ -174,6 +202,8 @@ class NotingFeed(Feed):
     def __init__(self, camera_id: str, source: FrameSource, ready: threading.Event) -> None:
         """As the product's."""
         super().__init__(camera_id, source, ready)
+        if isinstance(source, Played) and not source.recorded:
+            source.wanted = self._wants_more
         PROBE.feeds.append((camera_id, self))
 
 
@@ -240,7 +270,7 @@ def run(plan: Plan) -> dict[str, Any]:
 
 def _figures(started_s: float) -> dict[str, Any]:
     for camera_id, feed in PROBE.feeds:
-        PROBE.cameras[camera_id].dropped = feed.dropped
+        PROBE.cameras[camera_id].dropped += feed.dropped
     began_s, began_cpu_s = PROBE.began or (started_s, 0.0)
     return {
         "cameras": {name: asdict(m) for name, m in PROBE.cameras.items()},

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from anpr import Detection, ImageError
-from anpr.types import Image
+from anpr.types import Box, Image
 from checkpoint_agent import ids
 from checkpoint_agent.attention import gains_from_reading
 from checkpoint_agent.clock import ClockState
@@ -37,6 +37,9 @@ _COUNTING_LINE = ((0.0, 0.7), (1.0, 0.7))
 """Where vehicles without a plate are counted if no trip line is configured."""
 _LOST_WITHIN = timedelta(seconds=1)
 """A plate lost for no longer is thought to drive on."""
+_EDGE_PX = 2.0
+_EDGE_PART = 0.03
+"""A plate nearer to the picture's edge than this part of its width may be cut off by it."""
 _UNSURE_HOLD = 6
 """A vehicle that stays and cannot be read for sure is held so many times longer."""
 
@@ -243,14 +246,15 @@ class Pipeline:
                 self._line.note_plate(at, x / width_px, y / height_px, track)
 
     def _detections(self, image: Image) -> list[Detection]:
-        """The plates in the region of interest."""
+        """The plates in the region of interest; those that the picture cuts off are none yet."""
         width_px, height_px = self._frame_size_px
         found = []
         for detection in self._reader.detect(image):
             box = detection.quad.box()
             x_share = (box.x1 + box.x2) / 2 / width_px
             y_share = (box.y1 + box.y2) / 2 / height_px
-            if self._scene.contains(x_share, y_share):
+            whole = self._stills or _is_whole(box, width_px, height_px)
+            if whole and self._scene.contains(x_share, y_share):
                 found.append(detection)
         return found
 
@@ -384,3 +388,9 @@ class Pipeline:
             )
             known = self._votes[track.number] = (track.attempts, result)
         return known[1]
+
+
+def _is_whole(box: Box, width_px: int, height_px: int) -> bool:
+    """Whether a plate is not cut off by the edge of the picture."""
+    room = max(_EDGE_PX, _EDGE_PART * box.width_px)
+    return min(box.x1, box.y1) >= room and box.x2 <= width_px - room and box.y2 <= height_px - room

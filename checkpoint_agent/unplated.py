@@ -33,8 +33,10 @@ _NOSE_FRAMES = 15
 """So long, what approaches is still seen from its front."""
 _LONGEST = timedelta(seconds=170)
 """What covers the line for longer is no vehicle passing, but a change of the road."""
-_NEAR_LINE = 0.18
-"""A plate this near to the line, as a share of the picture's height, is on it."""
+_ABOVE_LINE = 0.18
+_BELOW_PICTURE = 1.15
+"""A plate from so far above the line to so far below the picture, shares of its height, belongs to
+what is on the line: a vehicle reaches from its plate upwards, whichever way it drives."""
 _BESIDE = 0.25
 _AROUND = timedelta(seconds=0.3)
 _WHOLE_LINE = 0.92
@@ -120,7 +122,7 @@ class TripLine:
 
     def note_plate(self, at: datetime, x_share: float, y_share: float, track: Track) -> None:
         """A plate of a track was seen at a place."""
-        if abs(y_share - self.y_at(x_share)) > _NEAR_LINE:
+        if not self.y_at(x_share) - _ABOVE_LINE <= y_share <= _BELOW_PICTURE:
             return
         for patch in (*self._open, *self._ended):
             room = _BESIDE * (patch.x2 - patch.x1)

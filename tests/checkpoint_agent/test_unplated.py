@@ -167,3 +167,24 @@ def test_a_plate_across_the_trip_line_is_reported_at_once():
     (passage,) = road.passages(trip_line=[[0.0, 0.5], [1.0, 0.5]])
     assert passage.plate.text == TEXTS[0]
     assert passage.track.last_at < NOON + timedelta(seconds=4)
+
+
+def test_a_plate_cut_off_by_the_picture_is_not_read():
+    """What is left of it would be another plate."""
+    reader = FakeReader(SIGNS)
+    pipeline = Pipeline(
+        CameraConfig.model_validate({"id": "c", "source": "v.mp4", "unplated": False}),
+        PassageConfig(),
+        reader,
+        models=Models(agent="a", detector="d", recogniser="r"),
+        clock_state=lambda: ClockState(synchronised=True),
+        stills=False,
+        kept=None,
+    )
+    entries = []
+    for n, y in enumerate((336, 339, 342, 345, 348)):
+        image = SIGNS.picture((TEXTS[0], 200, y, 80))
+        at = NOON + timedelta(seconds=n / 5)
+        entries += pipeline.see(Frame(image, at, n, str(n), str(n), str(n + 1))).entries
+    assert [*entries, *pipeline.flush().entries] == []
+    assert reader.reads == 0

@@ -81,7 +81,7 @@ def export_passages(
             count = write(file, found, _zone(context), _about(inquiry, context))
         made = _made(file, name, media_type, count)
         with context.database.write() as session:
-            record(session, inquiry, "passage.export", purpose, asked(query), **_said(made))
+            record(session, inquiry, "export.passages", purpose, asked(query), **_said(made))
     return made
 
 
@@ -132,7 +132,7 @@ def export_package(
         with context.database.write() as session:
             if hold_passages(session, keys, purpose.case_number, inquiry.now) != len(keys):
                 raise NotFound("a passage has been deleted meanwhile")
-            record(session, inquiry, "evidence.export", purpose, detail, **_said(made))
+            record(session, inquiry, "export.evidence", purpose, detail, **_said(made))
     return made
 
 

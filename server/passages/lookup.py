@@ -123,7 +123,7 @@ def look_up_plates(
         "since": query.since.isoformat() if query.since else None,
         "until": query.until.isoformat() if query.until else None,
     }
-    record(session, inquiry, "plate.search", purpose, detail, found=len(found.plates))
+    record(session, inquiry, "passage.plates", purpose, detail, found=len(found.plates))
     return found
 
 

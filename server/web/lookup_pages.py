@@ -12,35 +12,41 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from server.auth.accounts import Account
+from server.auth.accounts import Account, Role
 from server.auth.guards import ClientAddress, Operator
 from server.checkpoints.service import places
 from server.context import AppContext, Context
-from server.errors import InvalidRequest, PurposeMissing
-from server.passages.lookup import Inquiry, look_up_passages, open_passage
-from server.passages.patterns import ANY_ONE, ANY_RUN
+from server.errors import ApprovalNeeded, InvalidRequest, PurposeMissing
+from server.passages.lookup import Inquiry, look_up_passages, look_up_plates, open_passage
+from server.passages.patterns import ANY_ONE, is_pattern
+from server.passages.plates import DifferenceView, PlateQuery, PlatesFound
 from server.passages.search import PassageQuery
 from server.passages.view import PassageView
 from server.trajectories.service import geojson, look_up_trajectory
 from server.web.forms import local_instant, said
+from server.web.register_pages import likely_color
 from server.web.rendering import language_of, render, wants_fragment, zone_of
+from server.web.story_pages import FIELDS
 from server.web.texts import load_texts
 
 router = APIRouter(include_in_schema=False)
 
 TILES = 48
 """Passages on one page of the thumbnail wall."""
+MAX_GROUPS = 100
+"""Plates listed of a pattern or of likely misreads."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlateGroup:
-    """The passages of one plate among those that a pattern found."""
+    """One plate among those that were found, and how it differs from what was asked."""
 
     plate: str
     color: str
     count: int
     first_at: datetime
     last_at: datetime
+    differences: tuple[DifferenceView, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -127,7 +133,7 @@ def show_search(
         inquiry = Inquiry(account, address, context.clock())
         with context.database.write() as session:
             plate = open_passage(session, passage, inquiry, context.settings).plate
-    query = {"plate": plate, "from": "", "to": "", "purpose": "", "case_number": ""}
+    query = {"plate": plate, "changes": "", "from": "", "to": "", "purpose": "", "case_number": ""}
     return _answer(request, context, account, query, {"asked": False})
 
 
@@ -138,6 +144,7 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
     account: Operator,
     address: ClientAddress,
     plate: Annotated[str, Form()] = "",
+    changes: Annotated[str, Form(max_length=2)] = "",
     since: Annotated[str, Form(alias="from")] = "",
     until: Annotated[str, Form(alias="to")] = "",
     purpose: Annotated[str, Form()] = "",
@@ -146,6 +153,7 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
     """Look a plate up. A form is posted so that no plate stands in an address or a proxy's log."""
     query = {
         "plate": plate,
+        "changes": changes,
         "from": since,
         "to": until,
         "purpose": purpose,
@@ -155,13 +163,14 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
     try:
         wanted = PassageQuery(
             plate=plate,
+            changes=int(changes) if changes in {"1", "2"} else 0,
             since=local_instant(since, zone_of(request), "from"),
             until=local_instant(until, zone_of(request), "to"),
-            limit=context.settings.search.max_page,
+            limit=min(TILES, context.settings.search.max_page),
         )
         with context.database.write() as session:
             values = _look_up(session, context, wanted, inquiry)
-    except (InvalidRequest, PurposeMissing) as error:
+    except (InvalidRequest, PurposeMissing, ApprovalNeeded) as error:
         errors = {error.field or "query": said(request, error)}
         return _answer(request, context, account, query, {"asked": False}, errors)
     return _answer(request, context, account, query, values)
@@ -172,16 +181,19 @@ def _look_up(
 ) -> dict[str, Any]:
     """What the answer shows: the plates that a pattern found, or the route of one whole plate."""
     plate = wanted.plate or ""
-    if ANY_ONE in plate or ANY_RUN in plate:
-        page = look_up_passages(session, wanted, inquiry, context.settings, context.plates)
-        groups = group_by_plate(page.passages)
-        if len(groups) != 1 or not groups[0].is_whole or page.next_cursor is not None:
+    if wanted.changes or is_pattern(plate):
+        limit = min(MAX_GROUPS, context.settings.search.max_page)
+        asked = PlateQuery(plate, wanted.changes, wanted.since, wanted.until, limit)
+        found = look_up_plates(session, asked, inquiry, context.settings, context.plates)
+        groups = groups_of(found)
+        if wanted.changes or len(groups) != 1 or not groups[0].is_whole or found.truncated:
+            page = look_up_passages(session, wanted, inquiry, context.settings, context.plates)
             return {
                 "asked": True,
                 "groups": groups,
                 "passages": page.passages,
-                "found": len(page.passages),
-                "truncated": page.next_cursor is not None,
+                "found": sum(group.count for group in groups),
+                "truncated": found.truncated,
                 "route": None,
             }
         plate = groups[0].plate
@@ -198,12 +210,28 @@ def _look_up(
     return {
         "asked": True,
         "groups": group_by_plate([stop.passage for stop in reversed(stops)]),
+        "passages": [stop.passage for stop in stops],
         "found": sum(stop.passages for stop in stops),
         "truncated": route.truncated,
         "route": route,
         "route_geojson": geojson(route),
         "route_duration_s": duration_s,
     }
+
+
+def groups_of(found: PlatesFound) -> tuple[PlateGroup, ...]:
+    """The plates found, with the colour that such a plate most likely has."""
+    return tuple(
+        PlateGroup(
+            one.plate,
+            likely_color(one.plate),
+            one.passages,
+            one.first_seen_at,
+            one.last_seen_at,
+            one.differences,
+        )
+        for one in found.plates
+    )
 
 
 def group_by_plate(passages: Sequence[PassageView]) -> tuple[PlateGroup, ...]:
@@ -242,6 +270,8 @@ def _answer(  # noqa: PLR0913, PLR0917 - the parts of the page
         query=query,
         errors=errors or {},
         purposes=context.settings.search.purposes,
+        fields=FIELDS,
+        may_export=account.role.covers(Role.OFFICER),
         **values,
     )
 

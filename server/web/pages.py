@@ -23,6 +23,7 @@ from server.web import (
     register_pages,
     rights_pages,
     session_pages,
+    story_pages,
     wall_pages,
 )
 from server.web.forms import said
@@ -32,6 +33,7 @@ _ROUTERS = (
     session_pages.router,
     wall_pages.router,
     lookup_pages.router,
+    story_pages.router,
     register_pages.router,
     rights_pages.router,
     audit_pages.router,

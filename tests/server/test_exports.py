@@ -66,7 +66,7 @@ def test_csv_holds_what_was_found_and_no_formula(filled: Site) -> None:
     assert rows[1]["captured_at"] == "2026-11-22T18:15:00.000+08:00"
     digest = hashlib.sha256(answer.content).hexdigest()
     assert answer.headers["x-content-sha256"] == digest
-    (account,) = accounts(filled, "passage.export")
+    (account,) = accounts(filled, "export.passages")
     assert (account["sha256"], account["found"], account["plate"]) == (digest, 3, "鲁H0000?")
 
 
@@ -125,7 +125,7 @@ def test_an_evidence_package_shows_each_picture_with_its_hash_and_holds_the_pass
     assert said.count("图片缺失") == 1
     for one in (scene, crop):  # as it was sent, byte for byte
         assert one in answer.content
-    (account,) = accounts(site, "evidence.export")
+    (account,) = accounts(site, "export.evidence")
     assert account["sha256"] == hashlib.sha256(answer.content).hexdigest()
     assert site.count("passage_hold") == 1
 
@@ -150,7 +150,7 @@ def test_exports_are_for_officers_with_a_purpose(sqlite_site: Site) -> None:
         assert export(sqlite_site, path, "operator", **params).status_code == 403
         bare = sqlite_site.as_role("officer").get(f"/api/v1/exports/{path}", **params)
         assert (bare.status_code, bare.json()["code"]) == (422, "purpose_missing")
-    assert accounts(sqlite_site, "passage.export") == []
+    assert accounts(sqlite_site, "export.passages") == []
 
 
 @pytest.mark.parametrize(

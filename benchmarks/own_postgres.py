@@ -53,7 +53,7 @@ class OwnPostgres:
                   "start")  # fmt: skip
 
     def kill(self) -> None:
-        """kill -9 of the whole server, as a power cut would."""
+        """End the whole server at once (SIGKILL), as a power cut would."""
         pid = int((self._data / "postmaster.pid").read_text().split()[0])
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False

@@ -84,7 +84,8 @@ def prepare(settings: Settings, *, pictures: int = PICTURES, watched: int = WATC
              "state": "active", "created_at": now, "created_by": "officer"}
             for n in range(watched)
         ]  # fmt: skip
-        session.execute(insert(WatchlistEntry), entries)
+        if entries:
+            session.execute(insert(WatchlistEntry), entries)
         session.get_one(Counter, "watchlist").value += 1
     for start in range(0, pictures, 10_000):
         with database.write() as session:

@@ -6,11 +6,12 @@ from types import FrameType
 
 import uvicorn
 
-from server import schema
+from server import partitions, schema
 from server.app import create_app
 from server.context import AppContext
 from server.errors import SettingsError
 from server.settings import Settings
+from server.upkeep import oldest_kept
 
 
 def serve(settings: Settings) -> None:
@@ -25,6 +26,10 @@ def serve(settings: Settings) -> None:
     with context.database.read():
         schema.require_newest(context.database.engine)
     listener = _bind(settings.http.host, settings.http.port)
+    now = context.clock()
+    partitions.keep_up(
+        context.database.engine, settings.partitions, now, oldest_kept(settings, now)
+    )
     config = uvicorn.Config(
         app,
         log_config=None,

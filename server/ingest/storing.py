@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import CheckViolation, UniqueViolation
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from server.ingest.rows import COLUMNS, Key, Row, as_copy_line, as_sqlite, bare
 
 _COPY = f"COPY passage ({COLUMNS}) FROM STDIN"
 _INSERT = f"INSERT INTO passage ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608 - names of ours
+_ROUTINGS = 3
+"""How often a COPY is begun again because partitions were made meanwhile."""
 _KEYS_AT_ONCE = 5_000
 """Three parameters each, of the 32,766 that SQLite takes."""
 
@@ -44,12 +46,20 @@ def _store(
     all_of_them: Callable[[Connection, Sequence[Row]], None],
     the_new_ones: Callable[[Connection, Sequence[Row]], set[Key]],
 ) -> set[Key]:
-    try:
-        with connection.begin_nested():
-            all_of_them(connection, rows)
-    except IntegrityError:
-        return the_new_ones(connection, rows)
-    return {row.key for row in rows}
+    for _ in range(_ROUTINGS):
+        try:
+            with connection.begin_nested():
+                all_of_them(connection, rows)
+        except IntegrityError:
+            break
+        except _RoutedElsewhereError:
+            continue
+        return {row.key for row in rows}
+    return the_new_ones(connection, rows)
+
+
+class _RoutedElsewhereError(Exception):
+    """A row was on its way into the catch-all while a partition was made for it."""
 
 
 def _driver(connection: Connection) -> Any:
@@ -86,12 +96,16 @@ def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> N
     try:
         with driver.cursor() as cursor:
             cursor.copy_expert(statement, io.BytesIO(lines.encode()))
-    except UniqueViolation as error:
-        raise IntegrityError(statement, {}, error) from None
+    except CheckViolation:
+        raise _RoutedElsewhereError from None
     except psycopg2.Error as error:
+        # what the database says in detail shows the row, and errors are logged
+        said = Exception(error.diag.message_primary or type(error).__name__)
+        if isinstance(error, UniqueViolation):
+            raise IntegrityError(statement, {}, said) from None
         if driver.closed or isinstance(error, psycopg2.OperationalError):
-            raise OperationalError(statement, {}, error) from None
-        raise
+            raise OperationalError(statement, {}, said) from None
+        raise DatabaseError(statement, {}, said) from None
 
 
 # ---- SQLite

@@ -35,8 +35,8 @@ from benchmarks.degradations import DEGRADATIONS
 from benchmarks.rendering.texts import random_plate
 from benchmarks.rendering.weather import Light
 
-WIDTHS_PX = (40, 50, 60, 70, 80, 100, 120, 160, 200, 250)
-"""Width of an ordinary plate in a frame 1920 px wide."""
+WIDTHS_PX = (30, 36, 40, 50, 60, 70, 80, 100, 120, 160, 200, 250)
+"""Lenses, by about how wide they make an ordinary plate in a frame 1920 px wide."""
 BINS_PX = (0, 36, 45, 55, 65, 75, 90, 110, 140, 180, 225, 400)
 """Plates are counted by the width that they really have."""
 READABLE_FROM_PX = 80

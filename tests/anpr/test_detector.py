@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anpr.detector import PlateDetector, decode_grid, letterbox, scaled, without_doubles
+from anpr.detector import (
+    PlateDetector,
+    _Canvas,
+    decode_grid,
+    letterbox,
+    scaled,
+    without_doubles,
+)
 from anpr.errors import WeightsError
 from anpr.types import Detection, Quad
 from anpr.weights import load_model
@@ -112,3 +119,14 @@ def test_a_stride_that_contradicts_the_manifest_is_refused(tiny_models):
     manifest.write_text(text, encoding="utf-8")
     with pytest.raises(WeightsError, match=r"detector\.onnx: stride"):
         PlateDetector(load_model(tiny_models, "plate_det"))
+
+
+def test_a_kept_canvas_changes_nothing_whatever_sizes_come_in_turn():
+    """Frames of another size leave nothing of themselves in the next one's grey."""
+    rng = np.random.default_rng(4)
+    canvas = _Canvas()
+    for width, height in ((640, 360), (640, 350), (300, 200), (640, 360), (90, 500), (640, 360)):
+        image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        kept, fresh = letterbox(image, 320, canvas=canvas), letterbox(image, 320)
+        assert np.array_equal(kept.batch, fresh.batch)
+        assert kept.scale == fresh.scale

@@ -1,12 +1,15 @@
 """Two engines, one answer; and no crop's text depends on its neighbours."""
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 import yaml
 
 from anpr.ctc import best_path
 from anpr.errors import InferenceError, WeightsError
-from anpr.recogniser import OnnxRecogniser, load_recogniser, read_folder
+from anpr.recogniser import OnnxRecogniser, _unseen, load_recogniser, read_folder
 
 # Importing PaddleOCR's dependencies raises warnings that are not ours.
 paddle = pytest.mark.filterwarnings("ignore")
@@ -104,3 +107,15 @@ def test_a_failing_network_is_no_empty_road(make_recogniser_folder):
     recogniser = load_recogniser(make_recogniser_folder(), "onnxruntime")
     with pytest.raises(InferenceError, match=r"inference\.onnx: failed"):
         recogniser.lattices(random_plates(1, (50, 20)))
+
+
+def test_what_is_hidden_during_an_import_looks_not_installed_and_comes_back():
+    """PaddleOCR's dependencies load PyTorch wherever it is: 180 MB that nothing here uses."""
+    assert "colorsys" not in sys.modules or sys.modules.pop("colorsys")
+    with _unseen("colorsys"):
+        assert importlib.util.find_spec("colorsys") is None
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("colorsys")
+    assert importlib.import_module("colorsys") is not None
+    with _unseen("colorsys"):  # in use already: taking it away would break who uses it
+        assert importlib.import_module("colorsys") is sys.modules["colorsys"]

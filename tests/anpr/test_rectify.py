@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from anpr.errors import ImageError
@@ -127,3 +127,37 @@ def test_bad_input_is_refused():
         rectify(ramp(20, 20), quad, 3, SIZE)
     with pytest.raises(ImageError, match="empty"):
         rectify(np.zeros((0, 0, 3), np.uint8), quad, 1, SIZE)
+
+
+@settings(max_examples=20)
+@given(st.floats(-25, 25), st.floats(90, 260), st.floats(45, 120))
+def test_each_row_of_a_two_row_plate_is_cut_from_its_own_part(angle, width, height):
+    """What is painted on the lower half never reaches the upper row's cut, and the other way."""
+    quad = Quad(*turned(width, height, angle))
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (400, 600, 3)).astype(np.uint8)
+    tl, tr, br, bl = (np.array(c) for c in quad.as_tuple())
+
+    def painted(v1, v2):
+        corners = [
+            tl + v1 * (bl - tl),
+            tr + v1 * (br - tr),
+            tr + v2 * (br - tr),
+            tl + v2 * (bl - tl),
+        ]
+        return cv2.fillConvexPoly(image.copy(), np.rint(corners).astype(np.int32), (0, 0, 0))
+
+    whole, middle = rectify(image, quad, 2, SIZE), round(SIZE[0] / 3)
+    below = rectify(painted(UPPER_ROW_END_V + 0.1, 1.0), quad, 2, SIZE)
+    above = rectify(painted(0.0, LOWER_ROW_START_V - 0.1), quad, 2, SIZE)
+    assert np.array_equal(whole[:, :middle], below[:, :middle])
+    assert np.array_equal(whole[:, middle:], above[:, middle:])
+    assert not np.array_equal(whole[:, middle:], below[:, middle:])
+    assert not np.array_equal(whole[:, :middle], above[:, :middle])
+
+
+@settings(max_examples=20)
+@given(st.integers(6, 400), st.integers(4, 120))
+def test_the_joined_rows_always_fill_the_recognisers_size(width, height):
+    quad = Quad((20, 10), (280, 14), (282, 90), (22, 86))
+    assert rectify(ramp(300, 100), quad, 2, (width, height)).shape == (height, width, 3)

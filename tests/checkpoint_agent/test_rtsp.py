@@ -7,6 +7,7 @@ are encoded with Debian's ffmpeg; each frame carries its number as bright and da
 import itertools
 import json
 import logging
+import random
 import shutil
 import signal
 import socket
@@ -95,35 +96,46 @@ def clips(tmp_path_factory) -> dict[str, Path]:
     return {name: folder / f"{name}.mp4" for name in ENCODERS}
 
 
+def quiet_port() -> int:
+    """A free port that the system gives to no outgoing connection while the server is away."""
+    chance = random.Random()
+    while True:
+        port = chance.randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
 class Server:
     """The server's process, which can be killed, stopped and started again on its port."""
 
     def __init__(self, clips: dict[str, Path]) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = quiet_port()
         self.clips = clips
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         script = Path(__file__).with_name("rtsp_server.py")
         streams = [f"{name}={path}" for name, path in self.clips.items()]
-        self.process = subprocess.Popen(
-            [
-                SYSTEM_PYTHON,
-                str(script),
-                str(self.port),
-                "--user",
-                USER,
-                "--password",
-                WORD,
-                *streams,
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
+        login = ["--user", USER, "--password", WORD]
+        said = ""
+        for _ in range(20):
+            self.process = subprocess.Popen(
+                [SYSTEM_PYTHON, str(script), str(self.port), *login, *streams],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            assert self.process.stdout is not None
+            said = self.process.stdout.readline()
+            if said == "ready\n":
+                return
+            self.cut()
+            time.sleep(0.5)
+        pytest.fail(f"the RTSP server does not start: {said}")
 
     def cut(self) -> None:
         """The camera's cable is pulled."""
@@ -302,9 +314,9 @@ lost_after_s = 1
         text=True,
     )
     try:
-        wait_for(lambda: any(state(b)["frames_per_s"] > 0 for b in roadside.heartbeats))
+        wait_for(lambda: any(c["frames_per_s"] > 0 for c in told(roadside)))
         server.cut()
-        wait_for(lambda: any(state(b)["fault"] for b in roadside.heartbeats))
+        wait_for(lambda: any(c["fault"] for c in told(roadside)))
     finally:
         box.send_signal(signal.SIGTERM)
         said, _ = box.communicate(timeout=30)
@@ -314,10 +326,13 @@ lost_after_s = 1
     assert "camera lost" in said
     assert clean(said)
     assert clean(json.dumps(roadside.heartbeats))
+    offset_ms = roadside.heartbeats[-1]["clock"]["offset_ms"]
+    assert abs(offset_ms) < 1000, "the clock was measured against the server's answers"
 
 
-def state(heartbeat: dict) -> dict:
-    return heartbeat["cameras"][0]
+def told(roadside) -> list[dict]:
+    """What was said of the camera, so far."""
+    return [camera for heartbeat in roadside.heartbeats for camera in heartbeat["cameras"]]
 
 
 def wait_for(happened) -> None:

@@ -17,7 +17,7 @@ FPS = 10.0
 SIZE = (180, 320)
 CAR, LORRY, WALKER = 65.0, 110.0, 15.0
 """Widths on the trip line, px of a frame 320 wide."""
-PAINT = (45, 45, 45)
+PAINT, TRIM = (45, 45, 45), (200, 200, 200)
 TEXTS = ["京A12345", "沪B77777", "粤C88D66"]
 SIGNS = Signs([*TEXTS, ILLEGIBLE])
 NOISE = [
@@ -57,6 +57,8 @@ class Road:
                 continue
             a, b = (round(x), round(y - high)), (round(x + width), round(y))
             cv2.rectangle(image, a, b, PAINT, -1)
+            for bar in range(a[1] + 8, b[1], 16):  # grille, edges and glass: nothing is quite flat
+                cv2.rectangle(image, (a[0] + 4, bar), (b[0] - 4, bar + 5), TRIM, -1)
             if text and 10 < y - 15 < SIZE[0] - 15:
                 signs.append((text, round(x + width / 2 - 13), round(y - 15)))
         image = cv2.add(cv2.convertScaleAbs(image, alpha=self.light(t)), NOISE[n % len(NOISE)])

@@ -394,7 +394,7 @@ BUSY_LANE_A_DAY = 15_000
 
 
 def test_seven_days_of_a_busy_lane_fit_the_default_caps(tmp_path):
-    """The sum, at a thousandth of the size: 105,000 vehicles with 130 kB of pictures each.
+    """The sum, at a thousandth of the size: 105,000 vehicles with 150 kB of pictures each.
 
     One vehicle of each thousand is put with pictures of the size of one; the week fits without
     anything given up, and what comes on the ninth day takes the place of the first.
@@ -423,7 +423,7 @@ def test_seven_days_of_a_busy_lane_fit_the_default_caps(tmp_path):
     box.close()
 
 
-PICTURES_BYTES = 130_000
+PICTURES_BYTES = 150_000
 """Pictures of one passage, as the agent makes them of a 1080p frame; see docs/operations.md."""
 
 

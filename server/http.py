@@ -40,6 +40,8 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LONGEST_NUMBER = 18
+"""Digits of a length; int() of thousands of them is slow on purpose."""
 _HSTS = "max-age=31536000"
 _HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -176,18 +178,23 @@ def _refuse_foreign(scope: Scope) -> None:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Refuse a body that is, or grows, longer than its path allows, before it fills the memory."""
+    """Refuse a body that is, or grows, longer than its path allows, before it fills the memory.
+
+    Raises:
+        Malformed: its declared length is not a number.
+        TooLarge: its declared length is over the limit; so does what is returned, when it grows.
+    """
     path: str = scope["path"]
     limit = next((n for start, n in _LIMITS.items() if path.startswith(start)), MAX_OTHER_BYTES)
     declared = dict(scope["headers"]).get(b"content-length", b"0")
+    if not declared.isdigit():
+        raise Malformed("Content-Length is not a number")
+    if len(declared) > _LONGEST_NUMBER or int(declared) > limit:
+        raise TooLarge(f"at most {limit} bytes")
     got = 0
 
     async def limited() -> Message:
         nonlocal got
-        if not declared.isdigit():
-            raise Malformed("Content-Length is not a number")
-        if int(declared) > limit:
-            raise TooLarge(f"at most {limit} bytes")
         message = await receive()
         got += len(message.get("body", b""))
         if got > limit:

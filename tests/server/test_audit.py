@@ -1,14 +1,22 @@
 """Every query is accounted for, and the account cannot be changed unseen."""
 
 import threading
+import time
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from server import audit
-from tests.server.conftest import NOW, PURPOSE, Site, iso, make_passage
+from server.audit_anchor import note_head, read_anchors
+from server.errors import SettingsError
+from server.settings import Settings
+from server.tables import AuditRecord
+from tests.server.conftest import NOW, PURPOSE, Site, iso, make_passage, serving
 
 
 def records(site: Site, action: str) -> list[audit.AuditView]:
@@ -145,3 +153,83 @@ def test_administrators_read_the_log_by_person_and_case(site: Site) -> None:
     assert [r["action"] for r in by_name] == ["passage.search", "login.open"]
     page = person.get("/api/v1/audit", limit=1, before_seq=by_name[0]["seq"]).json()
     assert [r["seq"] for r in page] == [by_name[0]["seq"] - 1]
+
+
+def _unguard(site: Site, session: Session) -> None:
+    """What an administrator of the database can do, and an officer cannot."""
+    triggers = (
+        ["audit_log_no_UPDATE", "audit_log_no_DELETE", "audit_log_no_REPLACE"]
+        if site.context.database.is_sqlite
+        else ["audit_log_append_only ON audit_log"]
+    )
+    for trigger in triggers:
+        session.execute(text(f"DROP TRIGGER {trigger}"))
+
+
+def test_a_row_is_not_replaced_either(sqlite_site: Site) -> None:
+    """SQLite's INSERT OR REPLACE removes the old row without asking the trigger on DELETE."""
+    sqlite_site.as_role("operator")
+    statement = "INSERT OR REPLACE INTO audit_log SELECT * FROM audit_log WHERE seq = 1"
+    with (
+        pytest.raises(DBAPIError, match="append-only"),
+        sqlite_site.context.database.write() as session,
+    ):
+        session.execute(text(statement))
+
+
+def test_an_anchor_misses_what_was_cut_off_together_with_its_counter(site: Site) -> None:
+    """The chain alone would call what is left whole."""
+    path = site.settings.audit_anchor_file
+    for role in ("operator", "officer", "administrator"):
+        site.as_role(role)
+    note_head(site.context.database, path, site.clock)
+    assert note_head(site.context.database, path, site.clock) is None, "noted once"
+    with site.context.database.write() as session:
+        assert list(audit.verify(session, read_anchors(path))) == []
+        _unguard(site, session)
+        session.execute(text("DELETE FROM audit_log WHERE seq >= 3"))
+        session.execute(text("UPDATE counter SET value = 2 WHERE name = 'audit'"))
+    with site.context.database.read() as session:
+        assert list(audit.verify(session)) == []
+        assert list(audit.verify(session, read_anchors(path))) == ["record 3 to 3: missing"]
+
+
+def test_an_anchor_knows_a_chain_that_was_computed_anew(site: Site) -> None:
+    """Whoever edits a record and then every hash after it deceives the chain, not the anchor."""
+    path = site.settings.audit_anchor_file
+    for role in ("operator", "officer", "administrator"):
+        site.as_role(role)
+    note_head(site.context.database, path, site.clock)
+    with site.context.database.write() as session:
+        _unguard(site, session)
+        prev = audit.GENESIS_HASH
+        for row in session.scalars(select(AuditRecord).order_by(AuditRecord.seq)):
+            row.prev_hash = prev
+            if row.seq == 2:
+                row.user_name = "somebody else"
+            row.hash = prev = audit._hash(row)
+    with site.context.database.read() as session:
+        assert list(audit.verify(session)) == []
+        (fault,) = audit.verify(session, read_anchors(path))
+    assert fault.startswith("record 3: not the one anchored at ")
+
+
+@pytest.mark.parametrize("line", ["", "{}", "nonsense", '{"seq": 1, "hash": "x"}'])
+def test_a_file_of_anchors_that_was_tampered_with_is_said(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "anchors.jsonl"
+    file.write_text('{"seq": 1, "hash": "x", "at": "2026-11-22T10:15:00+00:00"}\n' + line + "\n")
+    with pytest.raises(SettingsError, match=r"anchors\.jsonl: line 2"):
+        read_anchors(file)
+
+
+def test_the_server_notes_the_head_by_itself(sqlite_settings: Settings, clock: Any) -> None:
+    """And only its owner may read the file."""
+    path = sqlite_settings.audit_anchor_file
+    with serving(sqlite_settings, clock) as site:
+        site.as_role("operator")
+    with serving(sqlite_settings, clock):
+        until = time.monotonic() + 20
+        while not path.is_file() and time.monotonic() < until:
+            time.sleep(0.02)
+    assert [anchor.seq for anchor in read_anchors(path)] == [1]
+    assert path.stat().st_mode & 0o077 == 0

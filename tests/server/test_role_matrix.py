@@ -15,7 +15,7 @@ from server.auth.accounts import Role
 from tests.server.conftest import PURPOSE, Site, jpeg, sha256
 
 ALL = frozenset(Role)
-OPEN, AGENT = "everybody", "an agent"
+OPEN, AGENT, NEAR = "everybody", "an agent", "an address"
 OPERATOR = ALL
 OFFICER = frozenset(role for role in Role if role.covers(Role.OFFICER))
 SUPERVISOR = frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR})
@@ -26,7 +26,8 @@ LET_IN: dict[str, Any] = {
     # without a log-in: signs of life, the log-in itself, the description of the programs' routes
     "GET /health/live": OPEN,
     "GET /health/ready": OPEN,
-    "GET /metrics": OPEN,  # numbers without plates or names; [metrics] says from where
+    # numbers without plates or names, for the addresses that [metrics] names
+    "GET /metrics": NEAR,
     "GET /api/v1/openapi.json": OPEN,
     "POST /api/v1/login": OPEN,
     "GET /": OPEN,
@@ -133,6 +134,8 @@ FILLED = {
     "{ending}": "csv",
 }
 ENDLESS = "/api/v1/alerts/stream"
+LOG_IN = {"POST /login", "GET /login/oidc/return"}
+"""What answers a stranger, and answers 401 to whoever does not show who he is."""
 LOG_OUTS = {"POST /api/v1/logout", "POST /logout"}
 
 
@@ -181,7 +184,9 @@ def test_a_stranger_and_an_agent_get_in_where_they_may(sqlite_site: Site) -> Non
         bare = call(stranger, route, {})
         as_agent = call(stranger, route, sqlite_site.bearer)
         if who == OPEN:
-            assert bare not in {401, 403} or route.endswith("/return"), route
+            assert bare not in {401, 403} or route in LOG_IN, route
+        elif who == NEAR:
+            assert (bare, as_agent) == (403, 403), route
         elif who == AGENT:
             assert (bare, as_agent in {401, 403}) == (401, False), route
         else:
@@ -201,9 +206,11 @@ def test_every_role_gets_in_exactly_where_it_may(sqlite_site: Site, role: Role) 
         status = call(person.client, route, person.csrf)
         if who == AGENT:
             assert status == 401, route
+        elif who == NEAR:
+            assert status == 403, route
         elif who == OPEN or role in who:
             assert status < 500, (route, status)
-            assert status not in {401, 403} or route.endswith("/return"), (route, status)
+            assert status not in {401, 403} or route in LOG_IN, (route, status)
         else:
             assert status == 403, (route, status)
 

@@ -112,6 +112,15 @@ def _user_enable(args: argparse.Namespace, settings: Settings) -> None:
         account_for(session, "user.enable", args.name)
 
 
+def _user_hand_over(args: argparse.Namespace, settings: Settings) -> None:
+    # the other commands need not wait for the provider's library to load
+    from server.auth.oidc import expect  # noqa: PLC0415
+
+    with Database(settings).write() as session:
+        expect(session, args.name)
+        account_for(session, "user.hand_over", args.name)
+
+
 def _user_end_sessions(args: argparse.Namespace, settings: Settings) -> None:
     with Database(settings).write() as session:
         ended = end_sessions(session, args.name)
@@ -160,6 +169,7 @@ def _user_parser(parser: argparse.ArgumentParser) -> None:
         ("disable", _user_disable, "lock out at once"),
         ("enable", _user_enable, "let in again"),
         ("end-sessions", _user_end_sessions, "log out everywhere"),
+        ("hand-over", _user_hand_over, "his password ends; he logs in at the identity provider"),
     ):
         sub = verbs.add_parser(verb, help=said)
         sub.add_argument("name")
@@ -275,6 +285,7 @@ def _audit_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def system_user() -> str:
+    """Who sits at the command line, as the system calls him."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a number without a name

@@ -65,16 +65,19 @@ def is_running_picture(query: PassageQuery, now: datetime, settings: SearchSetti
     return query == plain and (query.since is None or query.since >= floor)
 
 
-def look_up_passages(
+def look_up_passages(  # noqa: PLR0913 - who asks what, of whom
     session: Session,
     query: PassageQuery,
     inquiry: Inquiry,
     settings: Settings,
     known: KnownPlates,
+    *,
+    always: bool = False,
 ) -> PassagePage:
     """Search on somebody's behalf; accounted for, unless it is the running picture.
 
-    The account needs a writing transaction.
+    With ``always`` the running picture is accounted for too. The account needs a writing
+    transaction.
 
     Raises:
         PurposeMissing: the query needs a purpose and a case number.
@@ -84,7 +87,7 @@ def look_up_passages(
     search = settings.search
     require_page(query.limit, search)
     query = replace(query, since=in_utc("since", query.since), until=in_utc("until", query.until))
-    if is_running_picture(query, inquiry.now, search):
+    if not always and is_running_picture(query, inquiry.now, search):
         floor = inquiry.now - timedelta(hours=search.browse_hours)
         sight = sight_of(session, inquiry.account, inquiry.now, settings)
         query = replace(query, since=query.since or floor)

@@ -160,7 +160,9 @@ def _answer(  # noqa: PLR0913, PLR0917 - who asks, from where, what
         query = query_of(request, fields, limit, cursor)
         inquiry = _inquiry(context, account, address, fields)
         with context.database.write() as session:
-            page = look_up_passages(session, query, inquiry, context.settings, context.plates)
+            page = look_up_passages(
+                session, query, inquiry, context.settings, context.plates, always=True
+            )
     except (InvalidRequest, PurposeMissing, ApprovalNeeded) as error:
         return _page(request, context, account, fields, {"asked": False}, error)
     values = {"asked": True, "passages": page.passages, "older": page.next_cursor or ""}

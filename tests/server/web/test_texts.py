@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from anpr.plate.confusion import DifferenceKind
 from server.alerts.states import AlertState
 from server.auth.accounts import Role
 from server.settings import Settings
@@ -33,8 +34,12 @@ VOCABULARIES = {
     "role": tuple(Role),
     "state": tuple(AlertState),
     "entry_state": ("active", "withdrawn"),
-    "agent_state": ("online", "late", "never", "faulty"),
+    "agent_state": ("online", "late", "never", "faulty", "alarmed"),
+    "alarm": ("outbox_full", "passages_given_up", "camera_lost", "picture_bad",
+              "pictures_given_up", "outbox_damaged", "disk_low", "dead_letters", "link_down",
+              "clock_off", "hot", "watchlist_stale", "hook_failed", "config_rejected"),
     "leg": tuple(flag for flag in get_args(LegFlag) if flag != "believable"),
+    "difference": get_args(DifferenceKind),
     "purpose": Settings().search.purposes,
     "reason": Settings().watchlist.reasons,
 }
@@ -47,6 +52,7 @@ COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429",
                     "protected", "audit", "users"),
             "audit_thing": ("passage", "trajectory", "export", "alert", "watchlist", "approval",
                             "login", "user", "audit"),
+            "story": ("vehicle_color", "plate_state", "plate_color", "plate_kind", "direction"),
             "approval_state": ("requested", "approved", "refused", "expired")}  # fmt: skip
 
 

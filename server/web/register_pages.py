@@ -1,6 +1,6 @@
 """Watchlist (布控), and checkpoints (卡口) with the map's roads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -177,6 +177,21 @@ class CheckpointRow:
     queue: int | None
     """Passages that its agents still hold; None if no agent has said."""
     dead_letters: int
+    boxes: tuple["BoxRow", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoxRow:
+    """An agent's box as its last heartbeat tells it; what it did not say is None."""
+
+    agent_id: str
+    version: str
+    alarms: tuple[str, ...]
+    """Codes; keys of the texts' ``alarm``."""
+    temperature_c: float | None
+    disk_free_share: float | None
+    watchlist_revision: int | None
+    clock_offset_ms: float | None
 
 
 def checkpoint_row(
@@ -193,6 +208,8 @@ def checkpoint_row(
         state, tone = "late", "bad"
     elif any(camera.fault or camera.connected is False for camera in checkpoint.cameras):
         state, tone = "faulty", "warn"
+    elif any(beat.get("alarms") for beat in beats):
+        state, tone = "alarmed", "warn"
     else:
         state, tone = "online", "ok"
     return CheckpointRow(
@@ -204,6 +221,21 @@ def checkpoint_row(
         heartbeat_at=max(said_at, default=None),
         queue=sum(beat["queue_passages"] for beat in beats) if beats else None,
         dead_letters=sum(beat["dead_letters"] for beat in beats),
+        boxes=tuple(box_row(a.id, a.heartbeat) for a in agents if a.id in ours and a.heartbeat),
+    )
+
+
+def box_row(agent_id: str, beat: Mapping[str, Any]) -> BoxRow:
+    """A box by its heartbeat, of whatever version of the agent."""
+    free, total = beat.get("disk_free_bytes"), beat.get("disk_total_bytes")
+    return BoxRow(
+        agent_id=agent_id,
+        version=beat.get("version", ""),
+        alarms=tuple(beat.get("alarms", ())),
+        temperature_c=beat.get("temperature_c"),
+        disk_free_share=free / total if free is not None and total else None,
+        watchlist_revision=beat.get("watchlist_revision"),
+        clock_offset_ms=(beat.get("clock") or {}).get("offset_ms"),
     )
 
 

@@ -220,7 +220,7 @@ def _checkpoint(**camera: Any) -> CheckpointView:
     return CheckpointView(CHECKPOINTS[0], (CameraView(**values),), None)
 
 
-def _agent(heartbeat_at: datetime | None, **heartbeat: int) -> AgentView:
+def _agent(heartbeat_at: datetime | None, **heartbeat: Any) -> AgentView:
     said = {"queue_passages": 0, "dead_letters": 0} | heartbeat if heartbeat_at else None
     return AgentView("box", "", heartbeat_at, said, ("c1",))
 
@@ -233,6 +233,7 @@ def _agent(heartbeat_at: datetime | None, **heartbeat: int) -> AgentView:
         ([_agent(NOW - timedelta(seconds=20))], {"connected": True}, "online"),
         ([_agent(NOW - timedelta(seconds=91))], {"connected": True}, "late"),
         ([_agent(NOW)], {"connected": False}, "faulty"),
+        ([_agent(NOW, alarms=["hot"])], {"connected": True}, "alarmed"),
         ([_agent(NOW)], {"connected": True, "fault": "no signal"}, "faulty"),
         # silence outweighs what was said before it
         ([_agent(NOW - timedelta(hours=1))], {"fault": "no signal"}, "late"),
@@ -250,6 +251,15 @@ def test_what_agents_still_hold_is_added_up() -> None:
     row = checkpoint_row(_checkpoint(), [_agent(NOW, queue_passages=7, dead_letters=2)], NOW)
     assert (row.queue, row.dead_letters) == (7, 2)
     assert checkpoint_row(_checkpoint(), [], NOW).queue is None
+
+
+def test_a_box_is_shown_as_far_as_its_agent_tells() -> None:
+    """Older agents say less; that is shown as less, not as zero."""
+    (old,) = checkpoint_row(_checkpoint(), [_agent(NOW)], NOW).boxes
+    assert (old.alarms, old.temperature_c, old.disk_free_share) == ((), None, None)
+    said = {"alarms": ["hot"], "temperature_c": 91.0, "disk_free_bytes": 1, "disk_total_bytes": 4}
+    (box,) = checkpoint_row(_checkpoint(), [_agent(NOW, **said)], NOW).boxes
+    assert (box.alarms, box.temperature_c, box.disk_free_share) == (("hot",), 91.0, 0.25)
 
 
 @pytest.mark.parametrize(

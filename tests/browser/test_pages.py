@@ -303,3 +303,41 @@ def test_the_policy_forbids_inline_scripts_and_other_sites(server: ServerProcess
     assert "script-src 'self'" in policy
     assert "unsafe-inline" not in policy
     assert "http" not in policy
+
+
+def test_an_area_drawn_on_the_map_bounds_the_story(server: ServerProcess, desk: Desk) -> None:
+    """A circle around the first checkpoint holds its passage and not the other's."""
+    drive(server, "鲁HB0009", (0, 2), every_s=60)
+    page = desk.log_in(next_path="/story")
+    chart = page.locator("#map")
+    expect(chart).to_have_attribute("data-map-state", "idle", timeout=MAP_MS)
+    local = datetime.now(UTC) + timedelta(hours=8)
+    page.fill("#from", f"{local - timedelta(minutes=30):%Y-%m-%dT%H:%M}")
+    page.fill("#to", f"{local + timedelta(minutes=30):%Y-%m-%dT%H:%M}")
+    page.fill("#plate", "鲁HB0009")
+    page.select_option("#purpose", "lost_property")
+    page.fill("#case_number", CASE)
+    page.click(".actions button")
+    expect(page.locator("[data-passage]")).to_have_count(2)
+    page.click("[data-tool=polygon]")
+    box = chart.bounding_box()
+    assert box is not None
+    corner = (box["width"] - 8, 70)  # a sliver of the map without any checkpoint
+    for x, y in (corner, (corner[0], corner[1] + 40), (corner[0] - 25, corner[1] + 20)):
+        chart.click(position={"x": x, "y": y})
+    page.keyboard.press("Enter")
+    expect(page.locator("#area-said")).to_contain_text("3 个角点")
+    assert len(page.locator("#polygon").input_value().split()) == 3
+    page.click(".actions button")
+    expect(page.locator("#answer .empty")).to_contain_text("没有符合条件")
+    page.click("[data-tool=clear]")
+    page.click("[data-tool=circle]")
+    middle = {"x": box["width"] / 2, "y": box["height"] / 2}
+    chart.click(position=middle)
+    chart.click(position={"x": middle["x"] + box["width"] / 2 - 12, "y": middle["y"]})
+    expect(page.locator("#area-said")).to_contain_text("半径")
+    page.click(".actions button")
+    expect(page.locator("[data-passage]").first).to_be_visible()
+    with page.expect_download() as saved:
+        page.click(".export button[formaction$=csv]")
+    assert saved.value.suggested_filename.endswith(".csv")

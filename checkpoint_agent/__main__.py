@@ -145,6 +145,8 @@ def _outbox(chosen: argparse.Namespace) -> int:
             "dead_letters": state.dead,
             "pictures": state.pictures,
             "pictures_bytes": state.pictures_bytes,
+            "oldest_queued_at": state.oldest_at and state.oldest_at.isoformat(),
+            "damaged_files": [str(path) for path in outbox.damaged_files()],
             **state.counters,
         }
         reasons = [{"passage": d.passage_id, "reason": d.reason} for d in outbox.dead_letters()]

@@ -68,6 +68,8 @@ class ServerProcess:
         """End it at once."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def restart(self) -> None:
         """Start it again."""

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +50,16 @@ class OwnPostgres:
     def start(self) -> None:
         """Start it and wait until it answers; after a crash that includes its recovery."""
         options = " ".join(f"-c {k}='{v}'" for k, v in (OPTIONS | {"port": self.port}).items())
-        self._run("pg_ctl", "-D", self._data, "-l", self._log, "-w", "-t", "120", "-o", options,
-                  "start")  # fmt: skip
+        for patience in range(20, -1, -1):
+            try:
+                self._run("pg_ctl", "-D", self._data, "-l", self._log, "-w", "-t", "120",
+                          "-o", options, "start")  # fmt: skip
+            except subprocess.CalledProcessError:
+                if not patience:
+                    raise
+                time.sleep(0.5)  # a killed server's last processes still hold its memory
+            else:
+                return
 
     def kill(self) -> None:
         """End the whole server at once (SIGKILL), as a power cut would."""

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from server import citus
 from server.errors import InvalidRequest, SettingsError, Unavailable
 from server.settings import Settings
 from server.tables import Counter
@@ -145,6 +146,8 @@ def make_engine(settings: Settings) -> Engine:
         f"-c timezone=UTC -c statement_timeout={database.statement_timeout_ms}"
         f" -c lock_timeout={database.busy_timeout_ms}"
     )
+    if database.distributed == "citus":
+        options += f" -c {citus.SEQUENTIAL}"
     return create_engine(
         url,
         pool_size=database.pool_size,

@@ -14,8 +14,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from server import citus
 from server.db import BEGIN_WRITING
 from server.errors import SchemaError
+from server.settings_storage import DatabaseSettings
 
 LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 15 * 60_000
@@ -29,6 +31,20 @@ def upgrade(engine: Engine) -> None:
     with engine.execution_options(**BEGIN_WRITING).connect() as connection, _alone(connection):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def distribute(engine: Engine, settings: DatabaseSettings) -> list[str]:
+    """Distribute the tables over a Citus cluster if the settings say so; names of those it was.
+
+    Raises:
+        SchemaError: it cannot be done with this database.
+    """
+    if settings.distributed != "citus":
+        return []
+    with engine.execution_options(**BEGIN_WRITING).connect() as connection, _alone(connection):
+        done = citus.distribute(connection, settings.shards)
+        connection.commit()
+    return done
 
 
 def newest() -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from anpr.plate import normalise
-from server import citus, holds, partitions, register, retention, schema, upkeep
+from server import holds, partitions, register, retention, schema, upkeep
 from server.auth.commands import account_for, system_user
 from server.clock import utc_now
 from server.db import Database
@@ -58,10 +58,8 @@ def _migrate(_args: argparse.Namespace, settings: Settings) -> None:
         before = schema.current(database.engine)
     schema.upgrade(database.engine)
     print(f"{before or 'empty'} -> {schema.current(database.engine)}")
-    if settings.database.distributed == "citus":
-        with database.engine.begin() as connection:
-            for table in citus.distribute(connection, settings.database.shards):
-                print(f"distributed {table}")
+    for table in schema.distribute(database.engine, settings.database):
+        print(f"distributed {table}")
     for name in _keep_partitions(database, settings):
         print(f"made {name}")
 

@@ -19,6 +19,7 @@ from server.errors import InvalidRequest, Malformed
 from server.ingest.message import (
     Envelope,
     PassageMessage,
+    is_suspicious,
     message_of,
     read_envelope,
     read_passage,
@@ -59,7 +60,10 @@ def parse_batch(body: bytes) -> tuple[Envelope, list[Item]]:
         InvalidRequest: the envelope is wrong; the message names the field.
     """
     envelope = read_envelope(body) or _envelope(_json(body))
-    return envelope, [read_passage(raw) or _closely(raw) for raw in envelope.passages]
+    suspicious = is_suspicious(body)
+    return envelope, [
+        read_passage(raw, suspicious=suspicious) or _closely(raw) for raw in envelope.passages
+    ]
 
 
 def parse_heartbeat(body: bytes) -> Heartbeat:

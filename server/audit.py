@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from server.db import next_number
@@ -144,13 +146,16 @@ def _open_case(session: Session, case_number: str, user_name: str, now: datetime
     if session.scalar(known.limit(1)) is not None:
         return
     user = session.get(User, user_name)
-    if user is not None and user.role != "operator":
-        session.add(
-            CaseMember(
-                case_number=case_number, user_name=user_name, added_at=now, added_by=user_name
-            )
-        )
-        session.flush()
+    if user is None or user.role == "operator":
+        return
+    # two windows of one officer may get here at once: one of them finds it done
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    insert = (sqlite_insert if sqlite else postgresql_insert)(CaseMember)
+    session.execute(
+        insert.values(
+            case_number=case_number, user_name=user_name, added_at=now, added_by=user_name
+        ).on_conflict_do_nothing()
+    )
 
 
 def recent(

@@ -85,7 +85,7 @@ def test_a_route_and_a_single_passage_are_recorded(site: Site) -> None:
 
 def test_records_of_many_at_once_form_one_whole_chain(site: Site) -> None:
     site.post(make_passage())
-    person = site.as_role("operator")
+    person = site.as_role("officer")  # who also becomes the one to answer for the case, once
     statuses: list[int] = []
 
     def ask() -> None:

@@ -23,6 +23,8 @@ _PAST_PATIENCE = 4
 _QUIET_WITHIN_S = 30.0
 """So long a change of settings waits for the road to be empty, if vehicles keep coming."""
 _SCENE_KEYS = frozenset(
+    {"region", "trip_line", "unplated", "min_vehicle_width", "lane", "calibration"}
+)
     {"region", "lane", "trip_line", "unplated", "min_vehicle_width", "calibration"}
 )
 """What can be changed without opening the camera again."""
@@ -265,17 +267,21 @@ class Camera:
             self.flush(keeper)
         kept = self._pipeline.kept_for_successor()
         same_feed = _same_stream(self.config, config) and self.config.live
+        try:
+            source = None if same_feed else opened(kept)
+        except ConfigError as error:
+            log.error("camera stays as it is: %s", error, extra={"camera": config.id})  # noqa: TRY400 - told in one line
+            return
         self.config, self._rules = config, rules
-        if same_feed:
+        if source is None:
             self._pipeline = self._made(kept)
         else:
-            self._open_again(kept, opened, keeper)
+            self._put_in_place(source, keeper)
         log.info("camera takes new settings", extra={"camera": config.id})
 
-    def _open_again(self, kept: Kept, opened: Callable[[Kept], Opened], keeper: Keeper) -> None:
+    def _put_in_place(self, new: Opened, keeper: Keeper) -> None:
         keeper.commit(within_s=0.0)
         self.feed.stop(timeout_s=1.0)
-        new = opened(kept)
         self._stills = new.stills
         self._started = new.kept is not None
         self.feed = Feed(self.config.id, new.source, self._workshop.ready)

@@ -143,7 +143,7 @@ class LocalWatchlist:
             key_file: Where its key lies; made in ``folder`` if ``None``.
 
         Raises:
-            ConfigError: if the key cannot be read or made.
+            ConfigError: if a configured key cannot be used.
         """
         self._path = folder / "watchlist.sealed.json"
         self._key = _key(key_file, folder / "watchlist.key")
@@ -265,6 +265,9 @@ def _key(configured: Path | None, made: Path) -> bytes:
                 os.fsync(file.fileno())
         key = path.read_bytes()
     except OSError as error:
+        if configured is None:  # a full disk must not keep the box from seeing
+            log.warning("the watchlist is kept in memory alone: %s: %s", path, error.strerror)
+            return secrets.token_bytes(_KEY_BYTES)
         raise ConfigError(f"watchlist.key_file: {path} cannot be used: {error}") from error
     if len(key) < _KEY_BYTES:
         if configured is None:  # cut short by a power cut: the copy is worth no more than a pull

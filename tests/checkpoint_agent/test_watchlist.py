@@ -143,6 +143,13 @@ def test_a_key_that_is_missing_or_too_short_is_said(tmp_path):
         LocalWatchlist(tmp_path, tmp_path / "short")
 
 
+def test_a_disk_that_takes_no_key_leaves_the_list_in_memory_alone(tmp_path):
+    (tmp_path / "watchlist.key").mkdir()
+    local = LocalWatchlist(tmp_path)
+    local.take(copy_of(watch("京A12345")), None)
+    assert local.match("京A12345", NOON, NOON)
+
+
 def test_an_own_key_cut_short_by_a_power_cut_is_made_anew(tmp_path):
     (tmp_path / "watchlist.key").write_bytes(b"")
     assert LocalWatchlist(tmp_path).revision is None

@@ -75,7 +75,7 @@ def plate_widths(result: dict[str, Any], file: Path) -> None:
     axes.set_xlabel("width of the plate in a frame 1920 px wide (below: number of plates)")
     axes.set_ylabel("% of plates")
     axes.set_title("Rendered checkpoint frames, day and night")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
     _save(figure, file)
 
 

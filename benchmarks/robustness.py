@@ -6,7 +6,7 @@ public benchmark, degraded (``benchmarks.degradations``). A plate is *found* if 
 it (intersection over union at least 0.3) and *exact* if its whole text is right.
 
 With ``--write FOLDER`` the result goes to ``robustness.json``, the characters taken for one another to
-``confusion.json`` (its form: ``benchmarks.confusion_counts``), and plots beside them.
+``confusion.json`` (its form: ``benchmarks.confusion_counts``); ``python -m benchmarks.plots`` draws them.
 """
 
 import argparse
@@ -268,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", type=Path, help="folder for the result, confusions and plots")
+    parser.add_argument("--write", type=Path, help="folder for the result and the confusions")
     parser.add_argument("--rounds", type=int, default=1, help="plates of a province per width")
     parser.add_argument("--rendered", type=int, default=24, help="rendered frames to degrade")
     parser.add_argument("--real", type=int, default=60, help="real frames to degrade")

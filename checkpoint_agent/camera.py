@@ -23,8 +23,6 @@ _PAST_PATIENCE = 4
 _QUIET_WITHIN_S = 30.0
 """So long a change of settings waits for the road to be empty, if vehicles keep coming."""
 _SCENE_KEYS = frozenset(
-    {"region", "trip_line", "unplated", "min_vehicle_width", "lane", "calibration"}
-)
     {"region", "lane", "trip_line", "unplated", "min_vehicle_width", "calibration"}
 )
 """What can be changed without opening the camera again."""

@@ -122,6 +122,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = (
         asyncio.create_task(context.stream.watch(latest), name="alert stream"),
         asyncio.create_task(_anchor(context), name="audit anchors"),
+        asyncio.create_task(_know_plates(context), name="known plates"),
     )
     try:
         yield
@@ -133,6 +134,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         context.database.close()
+
+
+async def _know_plates(context: AppContext) -> None:
+    """Read the plates in, so that the first search need not; it will, if this fails."""
+
+    def read() -> None:
+        with context.database.read() as session:
+            context.plates.refresh(session, context.clock())
+
+    try:
+        await run_in_threadpool(read)
+    except Unavailable:
+        _log.warning("the plates cannot be read in yet; the first search will")
 
 
 async def _anchor(context: AppContext) -> None:

@@ -254,6 +254,7 @@ def run(plan: Plan) -> dict[str, Any]:
                 "data_dir": str(Path(folder) / "data"),
                 "exit_when_done": True,
                 "server": {"url": "http://127.0.0.1:9", "token_file": str(token)},
+                "health": {"listen": ""},
                 "reader": plan.reader,
                 "passage": plan.passage,
                 "camera": plan.cameras,

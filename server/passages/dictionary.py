@@ -29,7 +29,7 @@ from anpr.plate import (
     distance,
     substitution_cost,
 )
-from server.passages.patterns import ANY_ONE, Shape, shape_of
+from server.passages.patterns import Shape, fits, shape_of
 
 MAX_LENGTH = 16
 """The longest plate that is stored."""
@@ -136,27 +136,6 @@ class PlateDictionary:
         ]
         found.sort(key=lambda one: (round(one.cost, 6), one.plate))
         return tuple(found[:limit])
-
-
-def fits(plate: str, shape: Shape) -> bool:
-    """Whether one plate has a shape; the plain reading of what the dictionary finds at speed."""
-    if not shape.may_have_length(len(plate)):
-        return False
-    stop = len(plate) - len(shape.end)
-    if not (_is_at(plate, 0, shape.beginning) and _is_at(plate, stop, shape.end)):
-        return False
-    at = len(shape.beginning)
-    for middle in shape.middles:  # the leftmost place leaves most room for what follows
-        places = (n for n in range(at, stop - len(middle) + 1) if _is_at(plate, n, middle))
-        place = next(places, None)
-        if place is None:
-            return False
-        at = place + len(middle)
-    return True
-
-
-def _is_at(plate: str, start: int, part: str) -> bool:
-    return all(a in {ANY_ONE, b} for a, b in zip(part, plate[start:], strict=False))
 
 
 def _weighed(wanted: str, plates: Iterable[str]) -> Iterator[Near]:

@@ -79,6 +79,22 @@ def like_of(pattern: str) -> str:
     return pattern.replace(ANY_ONE, "_").replace(ANY_RUN, "%")
 
 
-def fixed_beginning(pattern: str) -> str:
-    """What every plate that fits begins with."""
-    return pattern.partition(ANY_ONE)[0].partition(ANY_RUN)[0]
+def fits(plate: str, shape: Shape) -> bool:
+    """Whether one plate has a shape; the plain reading of what the dictionary finds at speed."""
+    if not shape.may_have_length(len(plate)):
+        return False
+    stop = len(plate) - len(shape.end)
+    if not (_is_at(plate, 0, shape.beginning) and _is_at(plate, stop, shape.end)):
+        return False
+    at = len(shape.beginning)
+    for middle in shape.middles:  # the leftmost place leaves most room for what follows
+        places = (n for n in range(at, stop - len(middle) + 1) if _is_at(plate, n, middle))
+        place = next(places, None)
+        if place is None:
+            return False
+        at = place + len(middle)
+    return True
+
+
+def _is_at(plate: str, start: int, part: str) -> bool:
+    return all(a in {ANY_ONE, b} for a, b in zip(part, plate[start:], strict=False))

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -165,6 +165,11 @@ def sending(url: str, tally: Tally) -> Iterator[None]:
 
 def _send(url: str, agent: int, tally: Tally, stop: threading.Event) -> None:
     line, producer = Line(url, agent), Producer(agent, pictures=0)
+    with closing(line):
+        _send_until(stop, line, producer, tally)
+
+
+def _send_until(stop: threading.Event, line: Line, producer: Producer, tally: Tally) -> None:
     while not stop.is_set():
         body = producer.batch(BATCH)
         sent = set(_ID.findall(body))

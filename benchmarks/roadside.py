@@ -175,6 +175,10 @@ class Line:
             "Content-Type": "application/json",
         }
 
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+
     def post(self, body: bytes) -> tuple[int, bytes]:
         """Status and answer; raises OSError or HTTPException if there is none."""
         try:

@@ -277,15 +277,15 @@ def test_settings_that_change_while_a_vehicle_is_in_view(
     drives = traffic(5, seconds=1.6, gaps_s=(0.9,))
     camera = on_air(drives)
     lane = "[[camera.lane]]\nnumber = 3\noutline = [[0, 0], [1, 0], [1, 1], [0, 1]]"
-    camera.wait_until(drives[1].begins_s + 0.7)
+    camera.wait_until(drives[1].begins_s + 0.2)
     box.cameras[0] += lane
     box.configure(live=True)
     box.hang_up()
-    camera.wait_until(drives[2].begins_s + 0.7)
+    camera.wait_until(drives[2].begins_s + 0.2)
     good = box.config.read_text(encoding="utf-8")
     box.config.write_text(good.replace("url =", "ulr ="), encoding="utf-8")
     box.hang_up()
-    camera.wait_until(drives[3].begins_s + 0.7)
+    camera.wait_until(drives[3].begins_s + 0.2)
     box.config.write_text(good.replace("heartbeat_s = 1", "heartbeat_s = 2"), encoding="utf-8")
     box.hang_up()
     end(box, camera, drives)

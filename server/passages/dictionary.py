@@ -354,8 +354,8 @@ def _near(columns: Codes, wanted: Sequence[int], changes: int, *, has_unread: bo
                 cells[d] = place if at == 0 else _FAR
                 continue
             cell = _plus(before[d], differs(place - 1, at - 1))
-            cell = _least(cell, _plus(before.get(d - 1, _FAR), 1))
-            cells[d] = _least(cell, _plus(cells.get(d + 1, _FAR), 1))
+            beside = _least(before.get(d - 1, _FAR), cells.get(d + 1, _FAR))
+            cells[d] = _least(cell, _plus(beside, 1))
         if place == changes + 2:
             best: Codes | int = _FAR
             for cell in cells.values():

@@ -10,6 +10,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from checkpoint_agent.config_road import CalibrationConfig
 from checkpoint_agent.tracker import Point
@@ -20,6 +21,9 @@ _LEAST_POINTS: Final = 4
 _LEAST_WAY_M: Final = 3.0
 _STRAY_M: Final = 0.6
 """So far the places may lie from a steady drive, root of the mean square."""
+_STEADY_RATIO: Final = 1.35
+"""By so much may the halves of the way differ in speed; whoever brakes or pulls away has none."""
+_FEW_POINTS: Final = 3
 _FASTEST_KMH: Final = 300.0
 
 
@@ -54,6 +58,8 @@ class SpeedGauge:
         times = np.array([(p.at - points[0].at).total_seconds() for p in points])
         if times[-1] <= 0 or not np.isfinite(places).all():
             return None
+        if not _is_steady(times, places):
+            return None
         moved = np.polyfit(times, places, 1)
         stray = places - (times[:, None] * moved[0] + moved[1])
         way_m = float(np.hypot(*moved[0])) * float(times[-1])
@@ -62,3 +68,18 @@ class SpeedGauge:
             return None
         kmh = float(np.hypot(*moved[0])) * 3.6
         return kmh if kmh <= _FASTEST_KMH else None
+
+
+def _is_steady(times: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
+    """Whether a vehicle was about as fast in the first half of its way as in the second."""
+    ways = np.hypot(*(places[-1] - places[0])) / 2
+    half = int(np.argmax(np.hypot(*(places - places[0]).T) >= ways))
+    if half in {0, len(times) - 1}:
+        return len(times) <= _FEW_POINTS
+    first_s, second_s = times[half] - times[0], times[-1] - times[half]
+    way_first = float(np.hypot(*(places[half] - places[0])))
+    way_second = float(np.hypot(*(places[-1] - places[half])))
+    if min(first_s, second_s) <= 0 or way_second <= 0:
+        return False
+    ratio = (way_first / first_s) / (way_second / second_s)
+    return bool(1 / _STEADY_RATIO <= ratio <= _STEADY_RATIO)

@@ -46,12 +46,25 @@ def test_which_way_a_vehicle_drives_does_not_matter(kmh, seconds):
     assert GAUGE.speed_kmh(back, SIZE) == pytest.approx(GAUGE.speed_kmh(there, SIZE))
 
 
+def braking(from_kmh=40.0, gain_m_s2=-3.0, fps=12.5, seconds=3.5):
+    """The places of a plate whose vehicle slows down to a stand, and stands."""
+    points, v = [], from_kmh / 3.6
+    for n in range(round(seconds * fps)):
+        t = min(n / fps, -v / gain_m_s2)
+        way = v * t + gain_m_s2 * t * t / 2
+        x, y = CAMERA.project([(-1.5, 36.0 - way, PLATE_HEIGHT_M)])[0]
+        points.append(Point(NOON + timedelta(seconds=n / fps), float(x), float(y), 40.0))
+    return points
+
+
 @pytest.mark.parametrize(
     ("law", "points"),
     [
         ("nothing was seen", []),
         ("seen too shortly", drive(50)[:3]),
         ("it stands", drive(0.5)),
+        ("it slows down to a stand", braking()),
+        ("it slowed down and stood for long", braking(seconds=10)),
         ("the clock stood still", [Point(NOON, p.x, p.y, 40.0) for p in drive(50)]),
         ("it braked to a stand", [*drive(60)[:6], *[
             Point(NOON + timedelta(seconds=5 + n), p.x, p.y, 40.0)

@@ -39,8 +39,8 @@ DONE = 0
 LEFT_UNDELIVERED = 3
 """Exit code: everything was read, and not everything delivered in time."""
 
-_STOP_LIMIT_S = 7.0
-"""From the request to stop to the end; the rest of ten seconds is the interpreter's."""
+_STOP_LIMIT_S = 5.0
+"""So long a stop waits for the server; the rest of ten seconds is for a box that is busy."""
 _FEEDS_LIMIT_S = 1.0
 _COMMIT_EVERY_S = 5.0
 _TURN_S = 0.2

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -25,11 +26,15 @@ _POOR_BELOW: Final = 0.5
 """A plate still read less probably than this is tried with the other number of rows, and slanted."""
 _SLANTS_U: Final = (-0.2, -0.1, 0.1, 0.2)
 """Slants tried on it, in parts of the plate's width between its upper and its lower edge."""
+_LIKELY_FROM: Final = 0.8
+"""A slant whose reading is less probable than this has not shown that it is one."""
+_OF_A_GUESS: Final = 0.9
+"""Of the probability of a reading that only a guessed slant gave: right often, not surely."""
 _OF_NO_FORM: Final = 0.5
 """Half of a two-row plate reads like a short foreign one: a text without a form counts half."""
 _UNREAD_NOT_A_PLATE_FROM: Final = 0.3
 """An unread detection that the colour network doubts so much is dropped."""
-_UNREAD_SCORE_FROM: Final = 0.5
+_UNREAD_SCORE_FROM: Final = 0.65
 """An unread detection weaker than this is dropped: lamps and signs look a little like plates."""
 
 
@@ -136,7 +141,7 @@ class PlateReader:
         other, *leaning = (
             decide([look], ground, n) for (_, n), look in zip(guesses, looks, strict=True)
         )
-        likely = [r for r in leaning if _likelihood(r) >= _POOR_BELOW]
+        likely = [_less_sure(r) for r in leaning if _likelihood(r) >= _LIKELY_FROM]
         return max([so_far, other, *likely], key=_likelihood)
 
     def _look_again(
@@ -181,6 +186,14 @@ class PlateReader:
             detection_score=detection.score,
             characters=characters,
         )
+
+
+def _less_sure(guess: Reading) -> Reading:
+    """A guess with its probabilities scaled down: it is the best of several tried."""
+    decoded = guess.decoded
+    scores = tuple(score * _OF_A_GUESS for score in decoded.scores)
+    held_back = replace(decoded, probability=decoded.probability * _OF_A_GUESS, scores=scores)
+    return replace(guess, decoded=held_back)
 
 
 def _is_plate(detection: Detection, ground: ColorRead) -> bool:

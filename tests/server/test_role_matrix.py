@@ -75,6 +75,10 @@ LET_IN: dict[str, Any] = {
     "GET /passages/{passage_id}": OPERATOR,
     "GET /search": OPERATOR,
     "POST /search": OPERATOR,
+    "GET /story": OPERATOR,
+    "POST /story": OPERATOR,
+    "POST /export/passages.{ending}": OFFICER,
+    "POST /export/evidence.pdf": OFFICER,
     "GET /watchlist": OPERATOR,
     "GET /checkpoints": OPERATOR,
     "GET /map/roads.geojson": OPERATOR,
@@ -169,7 +173,7 @@ def test_the_programs_description_names_every_route_of_theirs(sqlite_site: Site)
     }
     pages = {"/", "/login", "/logout", "/language", "/wall", "/alerts", "/passages", "/search",
              "/watchlist", "/checkpoints", "/map", "/approvals", "/protected", "/audit", "/cases",
-             "/users", "/account", "/static"}  # fmt: skip
+             "/users", "/account", "/static", "/story", "/export"}  # fmt: skip
     for route in LET_IN:
         path = route.partition(" ")[2]
         if "/" + path.split("/")[1] not in pages and path != "/api/v1/openapi.json":

@@ -58,7 +58,11 @@ def plan_for(videos: Sequence[Path], chosen: argparse.Namespace, pictures: Path 
     cameras = []
     for n in range(chosen.cameras or len(videos)):
         video = videos[n % len(videos)]
-        camera: dict[str, Any] = {"id": f"camera-{n}", "source": str(video.resolve())}
+        camera: dict[str, Any] = {
+            "id": f"camera-{n}",
+            "source": str(video.resolve()),
+            "unplated": True,
+        }
         truth = truth_of(video)
         if truth is not None:
             camera["lane"] = [

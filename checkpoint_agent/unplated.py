@@ -197,6 +197,10 @@ class TripLine:
 
     def _extend(self, frame: Frame, view: View, x1: float, x2: float) -> None:
         same = [p for p in self._open if _overlap(p, x1, x2) >= _SAME_OVERLAP]
+        if not same:  # a lorry's wet side looks like road for a while: it is not the next vehicle
+            same = [p for p in self._ended if _overlap(p, x1, x2) >= _SAME_OVERLAP][-1:]
+            self._ended = [p for p in self._ended if p not in same]
+            self._open += same
         if same:
             patch, *others = sorted(same, key=lambda p: (p.first_at, p.x1))
             for other in others:  # two runs have become one: it is one vehicle

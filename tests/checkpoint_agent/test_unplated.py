@@ -68,7 +68,7 @@ class Road:
 
     def passages(self, **camera):
         pipeline = Pipeline(
-            CameraConfig.model_validate({"id": "c", "source": "v.mp4", **camera}),
+            CameraConfig.model_validate({"id": "c", "source": "v.mp4", "unplated": True} | camera),
             PassageConfig(),
             FakeReader(SIGNS),
             models=Models(agent="a", detector="d", recogniser="r"),

@@ -159,6 +159,11 @@ def _seed() -> dict[str, object]:
     return {"checkpoints": checkpoints, "agents": agents, "users": users}
 
 
+def _tells_of_a_lost_server(text: str) -> bool:
+    """The browser's own words, and htmx's, for a server that a test has taken away."""
+    return "Failed to load resource" in text or "Failed to fetch" in text
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One server for all pages; each test brings plates of its own."""
@@ -239,7 +244,7 @@ def sit_down(server: ServerProcess, chromium: Browser) -> Iterator[Callable[...,
             "console",
             lambda message: (
                 desk.complaints.append(message.text)
-                if message.type == "error" and "Failed to load resource" not in message.text
+                if message.type == "error" and not _tells_of_a_lost_server(message.text)
                 else None
             ),
         )

@@ -28,7 +28,7 @@ _SLANTS_U: Final = (-0.2, -0.1, 0.1, 0.2)
 """Slants tried on it, in parts of the plate's width between its upper and its lower edge."""
 _LIKELY_FROM: Final = 0.8
 """A slant whose reading is less probable than this has not shown that it is one."""
-_OF_A_GUESS: Final = 0.9
+_OF_A_GUESS: Final = 0.97
 """Of the probability of a reading that only a guessed slant gave: right often, not surely."""
 _OF_NO_FORM: Final = 0.5
 """Half of a two-row plate reads like a short foreign one: a text without a form counts half."""

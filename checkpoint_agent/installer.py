@@ -31,7 +31,6 @@ _NOT_OF_THE_SCENE = {
     "speed",
     "snapshot_interval_s",
     "lost_after_s",
-    "stills",
     "started_at",
 }
 

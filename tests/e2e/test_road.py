@@ -31,11 +31,6 @@ def road(tmp_path: Path, recorded: Recorded, morning: Callable[[int], datetime])
     road.end()
 
 
-@pytest.mark.xfail(
-    reason="known defect: after kills some vehicles of a recording are read otherwise than without "
-    "(a ? more, an unread passage more), because a resumed recording is searched in other frames",
-    strict=False,
-)
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_is_stored_twice(road: Road, recorded: Recorded) -> None:
     """Agent and server are killed with -9, the server stays away, and the books still balance."""

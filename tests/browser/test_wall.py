@@ -175,6 +175,7 @@ def test_a_wall_that_has_lost_the_server_says_since_when_and_catches_up(
     own_server.watch("鲁HA0013")
     port = int(own_server.base_url.rsplit(":", 1)[1])
     desk = sit_down(own_server.base_url)
+    desk.loses_server = True
     page = desk.wall()
     own_server.kill()
     lost = page.locator("#lost")

@@ -431,7 +431,9 @@ def test_the_example_of_a_whole_start_works(tmp_path: Path) -> None:
         }
         answer = server.client.post("/api/v1/passages", json=batch, headers=bearer)
         assert answer.json()["results"][0]["outcome"] == "accepted"
-    assert run(settings, "audit", "verify").stdout.endswith("the chain is whole\n")
+    anchors = settings.data_dir / "audit-anchors.jsonl"
+    told = run(settings, "audit", "verify").stdout
+    assert told == f"1 anchors in {anchors}\nthe chain is whole\n"
     assert run(settings, "agent-token", "revoke", "box").stdout == "1 revoked\n"
 
 

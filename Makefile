@@ -5,6 +5,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.ready
 SOURCE ?=
 DATA   ?= data/demo
+WORKERS ?= 2
 SCENES ?= ../shared/data/dev/scenes.jsonl
 
 .DEFAULT_GOAL := help
@@ -28,8 +29,8 @@ demo: $(STAMP) ## Server, agents and rendered footage on this machine; SOURCE=vi
 smoke: $(STAMP) ## The demo without a screen, checked against the truth of its scenes; one JSON line
 	@$(PY) -m demo.smoke
 
-test: $(STAMP) ## All tests
-	@$(PY) -m pytest
+test: $(STAMP) ## All tests, in two workers; WORKERS=0 for one after another
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(STAMP) ## Style, types and import rules
 	@$(VENV)/bin/ruff check .

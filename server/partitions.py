@@ -25,6 +25,10 @@ from server.settings_storage import PartitionSettings
 _log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_MS = 1_000
+_ALONE_TIMEOUT_MS = 30_000
+"""No passage waits behind whoever waits for the other process, so he may wait long."""
+_ADVISORY_KEY = 7_135_406_519
+"""Any number that no other program uses on the same database."""
 _EPOCH = date(1970, 1, 5)
 """A Monday, so that partitions of seven days begin on Mondays."""
 _BOUND = re.compile(r"\('(\d{4}-\d\d-\d\d)")
@@ -103,7 +107,8 @@ def existing(connection: Connection, of: Partitioned) -> list[Partition]:
     ).all()
     found = []
     for name, bound in rows:
-        dates = [date.fromisoformat(day) for day in _BOUND.findall(bound)]
+        # a partition that is being dropped at this moment has no bound any more
+        dates = [date.fromisoformat(day) for day in _BOUND.findall(bound or "")]
         if len(dates) == 2:
             found.append(Partition(name, Days(*dates)))
     return sorted(found, key=lambda partition: partition.days)
@@ -122,15 +127,25 @@ def keep_up(
     made = []
     for of in PARTITIONED:
         for days in _missing_now(engine, of, settings, now, oldest):
-            name = f"{of.table}_p{days.start:%Y%m%d}"
             try:
                 with engine.begin() as connection:
-                    make(connection, of, name, days)
+                    made += _make_alone(connection, of, days, settings.width_days)
             except OperationalError as error:
-                _log.warning("partition %s: not now: %s", name, error.orig)
-                continue
-            made.append(name)
+                _log.warning(
+                    "partition of %s from %s: not now: %s", of.table, days.start, error.orig
+                )
     return made
+
+
+def _make_alone(connection: Connection, of: Partitioned, days: Days, width_days: int) -> list[str]:
+    """Make one unless another process has made it since it was found to be missing."""
+    alone(connection)
+    names = []
+    have = [partition.days for partition in existing(connection, of)]
+    for still in missing(have, [days.start], width_days):
+        names.append(f"{of.table}_p{still.start:%Y%m%d}")
+        make(connection, of, names[-1], still)
+    return names
 
 
 def make(connection: Connection, of: Partitioned, name: str, days: Days) -> None:
@@ -155,10 +170,18 @@ def make(connection: Connection, of: Partitioned, name: str, days: Days) -> None
         connection.execute(text(step))
 
 
-def drop(connection: Connection, name: str) -> None:
-    """Drop one partition with everything in it."""
-    brief(connection)
-    connection.execute(text(f"DROP TABLE {name}"))
+def alone(connection: Connection) -> None:
+    """Until this transaction ends, let no other process make or drop partitions.
+
+    What was seen of them before may no longer be true: look again.
+    """
+    connection.execute(text(f"SET LOCAL lock_timeout = {_ALONE_TIMEOUT_MS}"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+
+
+def is_there(connection: Connection, name: str) -> bool:
+    """Whether a table of that name exists."""
+    return connection.execute(text("SELECT to_regclass(:n)"), {"n": name}).scalar() is not None
 
 
 def brief(connection: Connection) -> None:

@@ -137,6 +137,8 @@ def _passages(database: Database, before: datetime, *, dry_run: bool) -> Done:
 
 def _drop_passages(database: Database, part: Partition, done: Done, *, dry_run: bool) -> None:
     with database.read() as session:
+        if not partitions.is_there(session.connection(), part.name):
+            return
         held = _count(session, f"FROM {part.name} p WHERE {_IS_HELD}")
         count = _count(session, f"FROM {part.name} p") - held
     if not dry_run:
@@ -153,6 +155,9 @@ def _drop_but_keep(database: Database, table: str, name: str, kept_rows: str) ->
     """Drop a partition and put some of its rows back, which then lie in the catch-all."""
     try:
         with database.engine.begin() as connection:
+            partitions.alone(connection)
+            if not partitions.is_there(connection, name):
+                return False  # another process has dropped it, and accounts for it
             partitions.brief(connection)
             for step in (
                 f"CREATE TEMP TABLE kept ON COMMIT DROP AS {kept_rows}",

@@ -22,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 _FIRST_S = 5.0
 """After the start: first serve, then tidy up."""
-_ONE_RETENTION = 7_135_406_520
 
 
 class Upkeep:

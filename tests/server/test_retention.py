@@ -1,6 +1,8 @@
 """What retention deletes and what it leaves, partitions, the register of plates; on both engines."""
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -97,6 +99,30 @@ def test_partitions_are_made_ahead_and_take_over_what_came_before_them(postgres_
         )
     assert "Index Scan" in plan or "Bitmap" in plan
     assert plan.count("passage_p") <= 4, "other partitions are not looked at"
+
+
+@pytest.mark.postgres
+def test_servers_that_make_partitions_at_once_make_each_once(postgres_site: Site) -> None:
+    """Servers of one database are started together, each keeps up partitions, none fails."""
+    engine = postgres_site.context.database.engine
+    rules = PartitionSettings(width_days=1, ahead_days=20)
+    start = threading.Barrier(4)
+
+    def keep_up() -> list[str]:
+        start.wait(30)
+        return partitions.keep_up(engine, rules, NOW)
+
+    with ThreadPoolExecutor(4) as servers:
+        made = [one.result() for one in [servers.submit(keep_up) for _ in range(4)]]
+    names = [name for one in made for name in one]
+    assert len(names) == len(set(names))
+    with engine.connect() as connection:
+        for of in partitions.PARTITIONED:
+            there = partitions.existing(connection, of)
+            assert {part.name for part in there} == {n for n in names if n.startswith(of.table)}
+            assert not missing(
+                [part.days for part in there], partitions.days_ahead(NOW, rules), rules.width_days
+            )
 
 
 @pytest.mark.postgres

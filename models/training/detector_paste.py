@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anpr.plate import PlateKind
 from benchmarks.rendering.glyphs import GlyphSource, OfficialGlyphs, OwnGlyphs
 from benchmarks.rendering.plates import DrawnPlate, draw_plate, random_plate
+from models.training.detector_neighbours import above, border_pair, painted_number, sign, under
 from models.training.detector_samples import LoadedScene, plate_sides_px
 from models.training.plate_scenes import Corners, LabelledPlate
 
@@ -24,6 +25,8 @@ REPLACED_PART = 0.5
 """Part of the real plates over which a drawn one is laid."""
 BLANKED_PART = 0.04
 """Part of the real plates that are painted out: a car without a plate."""
+SIGN_PART, NUMBER_PART, PAIR_PART = 0.1, 0.03, 0.05
+"""Part of the plates that get a board under them, large lettering over them, a second plate."""
 NOMINAL_ASPECT = 440 / 140
 _SUPER = 2
 """Drawn plates are shrunk to at least this many times their final size before warping."""
@@ -209,6 +212,7 @@ def dress(
             _blank(image, plate.corners, rng)
         else:
             plates.append(plate)
+    plates = _hang_beside(image, plates, scene.ignored, glyphs, rng)
     ignored = scene.ignored
     if (not plates and rng.random() < 0.3) or rng.random() < 0.04:
         board = _board(image, rng)
@@ -216,6 +220,47 @@ def dress(
             ignored += tuple(p.corners for p in plates if _near(p.corners, board))
             plates = [p for p in plates if not _near(p.corners, board)]
     return LoadedScene(image, tuple(plates), ignored, scene.lures)
+
+
+def _hang_beside(
+    image: Picture,
+    plates: list[LabelledPlate],
+    ignored: tuple[Corners, ...],
+    glyphs: Path | None,
+    rng: np.random.Generator,
+) -> list[LabelledPlate]:
+    """Draw boards, lettering and second plates beside some plates, in place; all plates now."""
+    after = list(plates)
+    for at, plate in enumerate(plates):
+        source = glyph_source(glyphs if rng.random() < 0.7 else None)
+        others = [other.corners for other in after if other is not after[at]] + list(ignored)
+        chance = rng.random()
+        if chance < SIGN_PART:
+            board = sign(source, rng)
+            corners = under(plate.corners, board, rng)
+        elif chance < SIGN_PART + NUMBER_PART:
+            board = painted_number(source, rng)
+            corners = above(plate.corners, board, rng)
+        elif chance < SIGN_PART + NUMBER_PART + PAIR_PART:
+            first, second = border_pair(source, rng)
+            place = _corners_for(first.image, plate.corners, NOMINAL_ASPECT)
+            corners = under(place, second.image, rng)
+            if _is_free(image, corners, others) and lay(image, first.image, place, rng, relit=True):
+                after[at] = LabelledPlate(place, first.rows)
+                lay(image, second.image, corners, rng, relit=bool(rng.random() < 0.7))
+                after.append(LabelledPlate(corners, second.rows))
+            continue
+        else:
+            continue
+        if _is_free(image, corners, others):
+            lay(image, board, corners, rng, relit=bool(rng.random() < 0.7))
+    return after
+
+
+def _is_free(image: Picture, corners: Corners, others: list[Corners]) -> bool:
+    """Whether a board lies inside the picture and covers none of the other plates."""
+    inside = np.all(corners >= 0) and np.all(corners < [image.shape[1], image.shape[0]])
+    return bool(inside) and not any(_near(corners, other) for other in others)
 
 
 def _near(corners: Corners, other: Corners) -> bool:
@@ -266,7 +311,7 @@ def with_drawn_plates(image: Picture, glyphs: Path | None, rng: np.random.Genera
         if free and lay(image, drawn.image, corners, rng, relit=bool(rng.random() < 0.6)):
             plates.append(LabelledPlate(corners, drawn.rows))
             taken.append(corners)
-    return LoadedScene(image, tuple(plates))
+    return LoadedScene(image, tuple(_hang_beside(image, plates, (), glyphs, rng)))
 
 
 def drawn_scene(glyphs: Path | None, rng: np.random.Generator) -> LoadedScene:

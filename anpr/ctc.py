@@ -42,6 +42,17 @@ class Lattice:
     """The C classes; ``alphabet[0]`` is the blank, written ""."""
 
 
+def in_a_row(lattices: Sequence[Lattice]) -> Lattice:
+    """The lattices of a plate's rows as one, a blank between: the same letter may stand on both."""
+    if len(lattices) == 1:
+        return lattices[0]
+    between = np.zeros((1, lattices[0].probabilities.shape[1]), np.float32)
+    between[0, BLANK] = 1.0
+    parts = [between] * (2 * len(lattices) - 1)
+    parts[::2] = [lattice.probabilities for lattice in lattices]
+    return Lattice(np.concatenate(parts), lattices[0].alphabet)
+
+
 @dataclass(frozen=True, slots=True)
 class Spelled:
     """One character of a text laid along a lattice."""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import cv2
 import numpy as np
 
 from anpr import color
 from anpr.color import ColorNetwork, ColorRead
+from anpr.ctc import in_a_row
 from anpr.detector import PlateDetector
 from anpr.errors import ImageError
 from anpr.looks import Look, Reading, decide
@@ -96,23 +98,28 @@ class PlateReader:
         _check(image)
         if not detections:
             return []
-        wholes = [rectify_whole(image, d.quad, color.SIZE_PX) for d in detections]
+        size = self._recogniser.size_px
+        plates = [rectify(image, d.quad, d.rows, size) for d in detections]
+        wholes = [_whole(image, d.quad, plate) for d, plate in zip(detections, plates, strict=True)]
         seen = self._colors.classify(wholes)
         return [
             self._as_read(detection, reading)
             for detection, ground, reading in zip(
-                detections, seen, self._readings(image, detections, seen), strict=True
+                detections, seen, self._readings(image, detections, plates, seen), strict=True
             )
             if reading.decoded.number.text or _is_plate(detection, ground)
         ]
 
     def _readings(
-        self, image: Image, detections: Sequence[Detection], seen: Sequence[ColorRead]
+        self,
+        image: Image,
+        detections: Sequence[Detection],
+        plates: Sequence[tuple[Image, ...]],
+        seen: Sequence[ColorRead],
     ) -> list[Reading]:
         """Each detection's plate; where the first look leaves doubt, more looks are taken."""
-        quads = [d.quad for d in detections]
         rows = [d.rows for d in detections]
-        first = self._look(image, quads, rows)
+        first = self._looks_at(plates, [MARGIN_U] * len(plates))
         readings = [
             decide([look], ground, n) for look, ground, n in zip(first, seen, rows, strict=True)
         ]
@@ -164,10 +171,16 @@ class PlateReader:
     ) -> list[Look]:
         """Cut and recognise plates; ``margins_u`` are what was added to their widths in all."""
         size = self._recogniser.size_px
-        crops = [rectify(image, quad, n, size) for quad, n in zip(quads, rows, strict=True)]
-        lattices = self._recogniser.lattices(crops)
-        margins = margins_u or [MARGIN_U] * len(lattices)
-        return [Look(lattice, margin) for lattice, margin in zip(lattices, margins, strict=True)]
+        plates = [rectify(image, quad, n, size) for quad, n in zip(quads, rows, strict=True)]
+        return self._looks_at(plates, margins_u or [MARGIN_U] * len(plates))
+
+    def _looks_at(
+        self, plates: Sequence[tuple[Image, ...]], margins_u: Sequence[float]
+    ) -> list[Look]:
+        """Recognise plates cut into their rows."""
+        rows = iter(self._recogniser.lattices([row for plate in plates for row in plate]))
+        lattices = [in_a_row([next(rows) for _ in plate]) for plate in plates]
+        return [Look(lattice, margin) for lattice, margin in zip(lattices, margins_u, strict=True)]
 
     def _as_read(self, detection: Detection, reading: Reading) -> PlateRead:
         best, number = reading.decoded, reading.decoded.number
@@ -186,6 +199,15 @@ class PlateReader:
             detection_score=detection.score,
             characters=characters,
         )
+
+
+def _whole(image: Image, quad: Quad, plate: tuple[Image, ...]) -> Image:
+    """The whole plate as the colour network takes it; of one row it is cut already."""
+    if len(plate) == 1:
+        return np.asarray(
+            cv2.resize(plate[0], color.SIZE_PX, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    return rectify_whole(image, quad, color.SIZE_PX)
 
 
 def _less_sure(guess: Reading) -> Reading:

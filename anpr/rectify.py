@@ -5,8 +5,8 @@ the right edge, ``v`` from 0 at the top to 1 at the bottom, along the plate, wha
 perspective in the picture. A cut is a rectangle of that square; cutting and warping are one step,
 so that every pixel is interpolated once.
 
-A two-row plate is cut into its rows, which overlap a little (nobody's corners are exact), and the
-rows are set side by side. What the recogniser sees is then one row of characters, whichever
+A two-row plate is cut into its rows, which overlap a little (nobody's corners are exact), and each
+row becomes a picture of its own. What the recogniser sees is then one row of characters, whichever
 recogniser it is. Training uses these functions too: there is no second description of the
 geometry.
 """
@@ -30,12 +30,10 @@ UPPER_ROW_END_V: Final = 0.43
 """Where the cut of the upper row of a two-row plate ends."""
 LOWER_ROW_START_V: Final = 0.38
 """Where the cut of the lower row begins (the bottom 62 %)."""
-UPPER_ROW_SIDE_U: Final = 0.12
+UPPER_ROW_SIDE_U: Final = 0.05
 """Part of the plate's width left away at each side of the upper row: its two or three characters
-stand in the middle (of the kinds of GA 36-2018 and WJ, the widest row spans 0.16 to 0.84), and what
-is cut away would make them narrower still."""
-UPPER_ROW_PART: Final = 1 / 3
-"""Part of the joined picture's width that the upper row gets: it holds 2 characters of 7."""
+stand in the middle (of the kinds of GA 36-2018 and WJ, the widest row spans 0.16 to 0.84; foreign
+ones fill nearly all), and what is cut away would make them narrower."""
 
 _SHRINK_FROM = 2
 """A plate at least this much larger than its cut is averaged down first, against aliasing."""
@@ -46,6 +44,8 @@ Cut = tuple[float, float, float, float]
 WHOLE_PLATE: Final[Cut] = (-MARGIN_U, -MARGIN_V, 1 + MARGIN_U, 1 + MARGIN_V)
 UPPER_ROW: Final[Cut] = (UPPER_ROW_SIDE_U, -MARGIN_V, 1 - UPPER_ROW_SIDE_U, UPPER_ROW_END_V)
 LOWER_ROW: Final[Cut] = (-MARGIN_U, LOWER_ROW_START_V, 1 + MARGIN_U, 1 + MARGIN_V)
+CUTS: Final[dict[int, tuple[Cut, ...]]] = {1: (WHOLE_PLATE,), 2: (UPPER_ROW, LOWER_ROW)}
+"""Where the rows of a plate of one or two rows are cut, the upper one first."""
 
 
 def order_corners(points: tuple[Point, Point, Point, Point]) -> Quad:
@@ -154,25 +154,16 @@ def rectify_whole(image: Image, quad: Quad, size_px: tuple[int, int]) -> Image:
     return _cut(image, quad, WHOLE_PLATE, size_px)
 
 
-def rectify(image: Image, quad: Quad, rows: int, size_px: tuple[int, int]) -> Image:
-    """The plate as one row of characters, ``size_px = (width, height)``.
-
-    A one-row plate is stretched as it is. Of a two-row plate the upper row becomes the left third
-    of the result and the lower row the rest.
+def rectify(image: Image, quad: Quad, rows: int, size_px: tuple[int, int]) -> tuple[Image, ...]:
+    """Each row of the plate, the upper one first, stretched to ``size_px = (width, height)``.
 
     Raises:
         ImageError: the picture is empty.
         ValueError: ``rows`` is neither 1 nor 2.
     """
-    if rows == 1:
-        return rectify_whole(image, quad, size_px)
-    if rows != 2:
+    if rows not in CUTS:
         raise ValueError(f"a plate has 1 or 2 rows, got {rows}")
-    width, height = size_px
-    width_upper = round(width * UPPER_ROW_PART)
-    upper = _cut(image, quad, UPPER_ROW, (width_upper, height))
-    lower = _cut(image, quad, LOWER_ROW, (width - width_upper, height))
-    return np.hstack([upper, lower])
+    return tuple(_cut(image, quad, cut, size_px) for cut in CUTS[rows])
 
 
 def _cut(image: Image, quad: Quad, cut: Cut, size_px: tuple[int, int]) -> Image:

@@ -69,6 +69,21 @@ class Design:
     narrowed: float = 1.0
     """Width of the typeface's characters as a part of what its maker gave them."""
 
+    @property
+    def in_rows(self) -> tuple[tuple[str, ...], ...]:
+        """The groups of each row, the upper one first."""
+        if self.rows == 1:
+            return (self.groups,)
+        if len(self.groups) > 1:
+            return (self.groups[:-1], self.groups[-1:])
+        whole = self.groups[0]
+        return ((whole[: len(whole) // 2],), (whole[len(whole) // 2 :],))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What stands on each row."""
+        return tuple("".join(groups) for groups in self.in_rows)
+
 
 def _groups(text: str, rng: np.random.Generator) -> tuple[str, ...]:
     """Break the text where letters and digits meet, sometimes."""
@@ -187,11 +202,7 @@ def draw(
     top, bottom = (0.26, 0.80) if tall and plan.slogan else (0.16, 0.84)
     area = (left, round(high * top), wide - round(wide * 0.04), round(high * bottom))
     if plan.rows == 2:
-        cut = max(1, len(plan.groups) - 1) if len(plan.groups) > 1 else 0
-        upper, lower = plan.groups[:cut], plan.groups[cut:]
-        if not upper:
-            whole = plan.groups[0]
-            upper, lower = (whole[: len(whole) // 2],), (whole[len(whole) // 2 :],)
+        upper, lower = plan.in_rows
         middle = high // 2
         _write(ink, upper, (left, round(high * 0.10), area[2], middle - round(high * 0.03)), plan)
         _write(ink, lower, (left, middle + round(high * 0.03), area[2], round(high * 0.92)), plan)

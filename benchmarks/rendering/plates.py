@@ -41,6 +41,8 @@ class DrawnPlate:
     color: PlateColor
     width_mm: float
     height_mm: float
+    lines: tuple[str, ...]
+    """What stands on each row, the upper one first."""
 
 
 def draw_plate(  # noqa: PLR0913 - the artist's palette
@@ -80,7 +82,19 @@ def draw_plate(  # noqa: PLR0913 - the artist's palette
     paint = grounds.paint_for(kind, color, rng)
     image = _compose(text, layout, paint, glyphs, rng, px_per_mm)
     grounds.weather(image, wear, rng)
-    return DrawnPlate(image, rows, text, kind, color, layout.width_mm, layout.height_mm)
+    size = (layout.width_mm, layout.height_mm)
+    return DrawnPlate(image, rows, text, kind, color, *size, _lines(text, layout, rows))
+
+
+def _lines(text: str, layout: Layout, rows: int) -> tuple[str, ...]:
+    """The text of each row: a character belongs to the half in which its middle lies."""
+    if rows == 1:
+        return (text,)
+    below = [slot.y_mm + slot.h_mm / 2 > layout.height_mm * 0.45 for slot in layout.slots]
+    return tuple(
+        "".join(char for char, low in zip(text, below, strict=True) if low is wanted)
+        for wanted in (False, True)
+    )
 
 
 def _rows(text: str, kind: PlateKind, rng: np.random.Generator) -> int:
@@ -186,4 +200,5 @@ def _foreign(
         PlateColor.OTHER,
         design.width_mm,
         design.height_mm,
+        design.lines,
     )

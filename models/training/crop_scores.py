@@ -22,7 +22,8 @@ Classes = NDArray[np.float32]
 class Crop:
     """A plate cut for the recogniser, with what it says."""
 
-    image: NDArray[np.uint8]
+    rows: tuple[NDArray[np.uint8], ...]
+    """A picture of each row of characters."""
     text: str
     group: str
     name: str
@@ -91,8 +92,10 @@ def score(crops: list[Crop], read: Callable[[NDArray[np.uint8]], Classes]) -> Sc
     misses = []
     for start in range(0, len(crops), 64):
         part = crops[start : start + 64]
-        for crop, lattice in zip(part, read(np.stack([c.image for c in part])), strict=True):
-            text, sureness = greedy(lattice)
+        lattices = iter(read(np.stack([row for crop in part for row in crop.rows])))
+        for crop in part:
+            lines = [greedy(next(lattices)) for _ in crop.rows]
+            text, sureness = "".join(line for line, _ in lines), min(s for _, s in lines)
             count[crop.group] += 1
             right[crop.group] += int(text == crop.text)
             if text != crop.text:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anpr.rectify import LOWER_ROW, UPPER_ROW, UPPER_ROW_PART, WHOLE_PLATE
+from anpr.rectify import CUTS, WHOLE_PLATE
 
 Picture = NDArray[np.uint8]
 Rect = tuple[float, float, float, float]
@@ -28,7 +28,7 @@ class Mounted:
     core: Rect
     """``(x1, y1, x2, y2)`` of the plate in the picture."""
     rows: int = 1
-    """Rows of characters; 2 are joined side by side as ``anpr.rectify`` does."""
+    """Rows of characters: 1 or 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,12 @@ def photograph(
     size_px: tuple[int, int],
     rng: np.random.Generator,
     harshness: Harshness = DEFAULT_HARSHNESS,
+    row: int = 0,
 ) -> Picture:
     """A plate as the recogniser is given it: photographed badly, found roughly, cut, stretched.
 
-    The result is ``size_px = (width, height)``.
+    The result is ``size_px = (width, height)``; of a plate of two rows it is the upper (0) or the
+    lower one (1).
     """
     canvas, core, rows = mounted.picture, mounted.core, mounted.rows
     if rng.random() < _BOLTED_PART * harshness.camera:
@@ -122,10 +124,7 @@ def photograph(
         canvas = cv2.resize(canvas, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         corners = corners * shrink
     small = degrade(canvas, rng, harshness)
-    upper_width = round(width * UPPER_ROW_PART)
-    upper = _cut(small, corners, UPPER_ROW, (upper_width, height))
-    lower = _cut(small, corners, LOWER_ROW, (width - upper_width, height))
-    return np.hstack([upper, lower])
+    return _cut(small, corners, CUTS[rows][row], size_px)
 
 
 def _bolted(canvas: Picture, core: Rect, rng: np.random.Generator) -> Picture:

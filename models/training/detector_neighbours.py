@@ -61,7 +61,10 @@ def sign(glyphs: GlyphSource, rng: np.random.Generator) -> Picture:
 def painted_number(glyphs: GlyphSource, rng: np.random.Generator) -> Picture:
     """Letters a foot high on a lorry's tail, wide apart; ``uint8 (H, W, 3)``."""
     ground, ink = _SIGN_GROUNDS[int(rng.integers(len(_SIGN_GROUNDS)))]
-    chars = [str(rng.choice(list("0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"))) for _ in range(int(rng.integers(4, 7)))]
+    chars = [
+        str(rng.choice(list("0123456789ABCDEFGHJKLMNPQRSTUVWXYZ")))
+        for _ in range(int(rng.integers(4, 7)))
+    ]
     stamps = [glyphs.mask(char, Series.ONE_ROW, *_CHAR_MM) for char in chars]
     gap, margin = int(rng.integers(15, 160)), int(rng.integers(10, 60))
     high = stamps[0].shape[0]

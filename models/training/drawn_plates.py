@@ -41,6 +41,8 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
 """How often each kind is drawn; rare kinds far more often than on the road."""
 
 _RECENT: Final = 64
+_UPPER_PART: Final = 0.6
+"""Part of the two-row plates of which the upper row is shown."""
 _MARGIN_X: Final = 0.2
 _MARGIN_Y: Final = 0.4
 
@@ -55,21 +57,27 @@ class DrawnSource:
     """Share drawn with the project's own letterforms, which demo and rendered tests show."""
     shares: tuple[tuple[PlateKind, float], ...] = tuple(KIND_SHARES.items())
     harshness: Harshness = DEFAULT_HARSHNESS
-    recent: list[tuple[Mounted, str]] = field(default_factory=list)
+    recent: list[tuple[Mounted, tuple[str, ...]]] = field(default_factory=list)
     """Plates drawn lately: each is photographed about twice, since drawing costs more."""
 
     def crop(self, rng: np.random.Generator) -> tuple[Picture, str]:
         """One drawn plate as the recogniser is given it."""
         if len(self.recent) == _RECENT and rng.random() < 0.5:
-            mounted, text = self.recent[int(rng.integers(_RECENT))]
-            return photograph(mounted, INPUT_PX, rng, self.harshness), text
+            return self._row_of(*self.recent[int(rng.integers(_RECENT))], rng)
         weights = np.array([share for _, share in self.shares])
         kind = self.shares[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
         mounted, drawn = self.mounted(kind, rng)
         if len(self.recent) == _RECENT:
             self.recent.pop(0)
-        self.recent.append((mounted, drawn.text))
-        return photograph(mounted, INPUT_PX, rng, self.harshness), drawn.text
+        self.recent.append((mounted, drawn.lines))
+        return self._row_of(mounted, drawn.lines, rng)
+
+    def _row_of(
+        self, mounted: Mounted, lines: tuple[str, ...], rng: np.random.Generator
+    ) -> tuple[Picture, str]:
+        """One row of a plate; the upper one, with the rarer characters, somewhat more often."""
+        row = 0 if len(lines) == 1 or rng.random() < _UPPER_PART else 1
+        return photograph(mounted, INPUT_PX, rng, self.harshness, row), lines[row]
 
     def mounted(self, kind: PlateKind, rng: np.random.Generator) -> tuple[Mounted, DrawnPlate]:
         """A new plate of a kind with surroundings."""

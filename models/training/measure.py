@@ -44,6 +44,15 @@ def reader(path: Path) -> Reader:
     return read
 
 
+def _photographed(mounted: Mounted, rng: np.random.Generator) -> tuple[NDArray[np.uint8], ...]:
+    """Each row of a plate, out of one photograph."""
+    seed = int(rng.integers(2**32))
+    return tuple(
+        photograph(mounted, INPUT_PX, np.random.default_rng(seed), MILD, row)
+        for row in range(mounted.rows)
+    )
+
+
 def drawn_by_kind(source: DrawnSource, each: int, seed: int) -> list[Crop]:
     """``each`` plates of every kind."""
     rng = np.random.default_rng(seed)
@@ -52,7 +61,8 @@ def drawn_by_kind(source: DrawnSource, each: int, seed: int) -> list[Crop]:
         for _ in range(each):
             mounted, drawn = source.mounted(kind, rng)
             group = f"{kind} in {drawn.rows} row(s)"
-            crops.append(Crop(photograph(mounted, INPUT_PX, rng, MILD), drawn.text, group, ""))
+            rows = _photographed(mounted, rng)
+            crops.append(Crop(rows, drawn.text, group, ""))
     return crops
 
 
@@ -66,7 +76,7 @@ def drawn_by_province(source: DrawnSource, each: int, seed: int) -> list[Crop]:
             text = random_plate(kind, rng, province)
             drawn = draw_plate(text, kind, glyphs=source.glyphs, rng=rng, wear=rng.random() ** 2)
             mounted = source.mount(drawn, rng)
-            crops.append(Crop(photograph(mounted, INPUT_PX, rng, MILD), text, province, ""))
+            crops.append(Crop(_photographed(mounted, rng), text, province, ""))
     return crops
 
 
@@ -78,7 +88,7 @@ def foreign_held_out(plates: RealPlates) -> list[Crop]:
     for i in np.flatnonzero(held_out_foreign(plates)):
         sample = plates.samples[i]
         picture = photograph(Mounted(plates.canvases[i], CORE), INPUT_PX, rng, calm)
-        crops.append(Crop(picture, sample.text, sample.group, sample.path))
+        crops.append(Crop((picture,), sample.text, sample.group, sample.path))
     return crops
 
 

@@ -40,9 +40,10 @@ def test_what_is_written_down_is_what_the_frames_show(written):
 def crops(reader, project):
     recogniser = load_recogniser(project / "models" / "plate_rec", "onnxruntime")
     cut = [
-        rectify(image, found.quad, found.rows, recogniser.size_px)
+        row
         for image, _ in frames()
         for found in reader.detect(image)
+        for row in rectify(image, found.quad, found.rows, recogniser.size_px)
     ]
     return recogniser, cut
 

@@ -86,11 +86,10 @@ def test_a_turned_plate_comes_out_as_it_was_before_turning(angle, width, height)
     assert np.abs(window[..., 1] - 255 * v[inside_v][:, None]).mean() < 8
 
 
-def test_the_rows_of_a_two_row_plate_stand_side_by_side():
-    """The upper row becomes the left third, the lower row the rest, each at full height."""
+def test_each_row_of_a_two_row_plate_is_a_picture_of_its_own():
     image = ramp(400, 200)
-    joined = rectify(image, Quad((0, 0), (400, 0), (400, 200), (0, 200)), 2, SIZE).astype(float)
-    upper, lower = joined[:, :48], joined[:, 48:]
+    cuts = rectify(image, Quad((0, 0), (400, 0), (400, 200), (0, 200)), 2, SIZE)
+    upper, lower = (cut.astype(float) for cut in cuts)
     # Rows from top to bottom: each band spans its own part of the height.
     assert upper[-1, :, 1].mean() == pytest.approx(255 * UPPER_ROW_END_V, abs=4)
     assert lower[0, :, 1].mean() == pytest.approx(255 * LOWER_ROW_START_V, abs=4)
@@ -104,7 +103,8 @@ def test_the_rows_of_a_two_row_plate_stand_side_by_side():
 
 def test_one_row_is_the_whole_plate():
     image, quad = ramp(300, 100), Quad((20, 10), (280, 14), (282, 90), (22, 86))
-    assert np.array_equal(rectify(image, quad, 1, SIZE), rectify_whole(image, quad, SIZE))
+    (row,) = rectify(image, quad, 1, SIZE)
+    assert np.array_equal(row, rectify_whole(image, quad, SIZE))
 
 
 def test_a_large_plate_is_averaged_not_sampled():
@@ -118,7 +118,7 @@ def test_a_large_plate_is_averaged_not_sampled():
 @given(st.floats(-200, 800), st.floats(-200, 600), st.floats(10, 900), st.floats(5, 500))
 def test_a_plate_that_leaves_the_picture_still_gives_a_full_cut(x, y, width, height):
     quad = Quad((x, y), (x + width, y), (x + width, y + height), (x, y + height))
-    assert rectify(ramp(640, 480), quad, 2, SIZE).shape == (48, 144, 3)
+    assert [row.shape for row in rectify(ramp(640, 480), quad, 2, SIZE)] == [(48, 144, 3)] * 2
 
 
 def test_bad_input_is_refused():
@@ -147,17 +147,18 @@ def test_each_row_of_a_two_row_plate_is_cut_from_its_own_part(angle, width, heig
         ]
         return cv2.fillConvexPoly(image.copy(), np.rint(corners).astype(np.int32), (0, 0, 0))
 
-    whole, middle = rectify(image, quad, 2, SIZE), round(SIZE[0] / 3)
-    below = rectify(painted(UPPER_ROW_END_V + 0.1, 1.0), quad, 2, SIZE)
-    above = rectify(painted(0.0, LOWER_ROW_START_V - 0.1), quad, 2, SIZE)
-    assert np.array_equal(whole[:, :middle], below[:, :middle])
-    assert np.array_equal(whole[:, middle:], above[:, middle:])
-    assert not np.array_equal(whole[:, middle:], below[:, middle:])
-    assert not np.array_equal(whole[:, :middle], above[:, :middle])
+    upper, lower = rectify(image, quad, 2, SIZE)
+    kept, painted_lower = rectify(painted(UPPER_ROW_END_V + 0.1, 1.0), quad, 2, SIZE)
+    painted_upper, left = rectify(painted(0.0, LOWER_ROW_START_V - 0.1), quad, 2, SIZE)
+    assert np.array_equal(upper, kept)
+    assert np.array_equal(lower, left)
+    assert not np.array_equal(lower, painted_lower)
+    assert not np.array_equal(upper, painted_upper)
 
 
 @settings(max_examples=20)
 @given(st.integers(6, 400), st.integers(4, 120))
-def test_the_joined_rows_always_fill_the_recognisers_size(width, height):
+def test_each_row_always_fills_the_recognisers_size(width, height):
     quad = Quad((20, 10), (280, 14), (282, 90), (22, 86))
-    assert rectify(ramp(300, 100), quad, 2, (width, height)).shape == (height, width, 3)
+    rows = rectify(ramp(300, 100), quad, 2, (width, height))
+    assert [row.shape for row in rows] == [(height, width, 3)] * 2

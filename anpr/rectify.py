@@ -30,6 +30,9 @@ UPPER_ROW_END_V: Final = 0.43
 """Where the cut of the upper row of a two-row plate ends."""
 LOWER_ROW_START_V: Final = 0.38
 """Where the cut of the lower row begins (the bottom 62 %)."""
+UPPER_ROW_TOP_V: Final = -0.12
+"""Where the cut of the upper row begins: its characters are low and stand close to the edge, so an
+error of the corners costs them more than others."""
 UPPER_ROW_SIDE_U: Final = 0.05
 """Part of the plate's width left away at each side of the upper row: its two or three characters
 stand in the middle (of the kinds of GA 36-2018 and WJ, the widest row spans 0.16 to 0.84; foreign
@@ -42,7 +45,7 @@ Cut = tuple[float, float, float, float]
 """``(u1, v1, u2, v2)`` in the plate's unit square."""
 
 WHOLE_PLATE: Final[Cut] = (-MARGIN_U, -MARGIN_V, 1 + MARGIN_U, 1 + MARGIN_V)
-UPPER_ROW: Final[Cut] = (UPPER_ROW_SIDE_U, -MARGIN_V, 1 - UPPER_ROW_SIDE_U, UPPER_ROW_END_V)
+UPPER_ROW: Final[Cut] = (UPPER_ROW_SIDE_U, UPPER_ROW_TOP_V, 1 - UPPER_ROW_SIDE_U, UPPER_ROW_END_V)
 LOWER_ROW: Final[Cut] = (-MARGIN_U, LOWER_ROW_START_V, 1 + MARGIN_U, 1 + MARGIN_V)
 CUTS: Final[dict[int, tuple[Cut, ...]]] = {1: (WHOLE_PLATE,), 2: (UPPER_ROW, LOWER_ROW)}
 """Where the rows of a plate of one or two rows are cut, the upper one first."""

@@ -112,7 +112,7 @@ def photograph(
         corners[:2, 1] -= rng.uniform(-0.05, 0.12) * (core[3] - core[1])
         corners[2:, 1] += rng.uniform(-0.05, 0.2) * (core[3] - core[1])
     width, height = size_px
-    high_px = _plate_height(rng, harshness, height * rows)
+    high_px = _plate_height(rng, harshness, height * rows, often=0.5 if rows == 1 else 0.75)
     shrink = min(1.0, high_px / (core[3] - core[1]))
     if rows == 1:
         inner = (max(24, round(width * high_px / height)), max(9, round(high_px * 1.1)))
@@ -159,9 +159,11 @@ def _bolted(canvas: Picture, core: Rect, rng: np.random.Generator) -> Picture:
     return out
 
 
-def _plate_height(rng: np.random.Generator, harshness: Harshness, top_px: float) -> float:
-    """Height of the plate in the imagined photograph: often enough, sometimes hardly."""
-    if rng.random() < 0.5 or harshness.camera <= 0:
+def _plate_height(
+    rng: np.random.Generator, harshness: Harshness, top_px: float, often: float
+) -> float:
+    """Height of the plate in the imagined photograph: enough, or (so often) less."""
+    if rng.random() >= often or harshness.camera <= 0:
         return top_px
     low = harshness.smallest_height_px * (top_px / 40) ** 0.5
     return float(low * (top_px / low) ** (rng.random() ** 0.7))
@@ -187,6 +189,7 @@ def degrade(picture: Picture, rng: np.random.Generator, harshness: Harshness) ->
         picture = _blurred(picture, rng)
     if chance[3] < 0.80 * strength:
         picture = cv2.LUT(picture, _tone(rng))
+    picture = _sharpened(picture, rng, 0.25 * strength)
     if chance[4] < 0.06 * strength:
         picture = _glare(picture, rng)
     if chance[5] < 0.55 * strength:
@@ -277,6 +280,15 @@ def _blurred(picture: Picture, rng: np.random.Generator) -> Picture:
         return cv2.filter2D(picture, -1, kernel / total, borderType=cv2.BORDER_REPLICATE)
     sharp = cv2.addWeighted(picture, 2.0, cv2.GaussianBlur(picture, (0, 0), 1.2), -1.0, 0)
     return np.asarray(sharp, np.uint8)
+
+
+def _sharpened(picture: Picture, rng: np.random.Generator, often: float) -> Picture:
+    """What cameras do against their own blur, so often: edges get a halo."""
+    if rng.random() >= often:
+        return picture
+    amount, sigma = float(rng.uniform(0.5, 3.0)), float(rng.uniform(0.7, 1.6))
+    soft = cv2.GaussianBlur(picture, (0, 0), sigma)
+    return np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), np.uint8)
 
 
 def _noisy(picture: Picture, rng: np.random.Generator) -> Picture:

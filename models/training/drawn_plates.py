@@ -35,13 +35,13 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
     PlateKind.EMERGENCY: 0.04,
     PlateKind.AGRICULTURAL: 0.08,
     PlateKind.MOTORCYCLE: 0.05,
-    PlateKind.FOREIGN: 0.14,
+    PlateKind.FOREIGN: 0.22,
     PlateKind.UNKNOWN: 0.07,
 }
 """How often each kind is drawn; rare kinds far more often than on the road."""
 
 _RECENT: Final = 64
-_TWO_ROW_AGAIN: Final = 4.0
+_TWO_ROW_AGAIN: Final = 8.0
 """How much oftener a two-row plate is photographed again than one of one row."""
 _UPPER_PART: Final = 0.65
 """Part of the two-row plates of which the upper row is shown."""

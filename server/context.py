@@ -39,4 +39,8 @@ def context_of(request: Request) -> AppContext:
     return context
 
 
-Context = Annotated[AppContext, Depends(context_of)]
+async def _context(request: Request) -> AppContext:
+    return context_of(request)  # async: what never waits needs no thread
+
+
+Context = Annotated[AppContext, Depends(_context)]

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 from server.auth.guards import ClientAddress, Operator
 from server.context import Context
 from server.errors import NotFound, Unavailable
+from server.http import answer
 from server.ingest.thumbnails import thumbnail
 from server.passages.areas import circle_of, polygon_of
 from server.passages.lookup import (
@@ -84,7 +85,7 @@ def asked_passages(  # noqa: PLR0913 - a query's parameters
 AskedPassages = Annotated[PassageQuery, Depends(asked_passages)]
 
 
-@router.get("/api/v1/passages")
+@router.get("/api/v1/passages", response_model=PassagePage)
 def get_passages(  # noqa: PLR0913 - what, who, from where, why
     query: AskedPassages,
     account: Operator,
@@ -93,15 +94,16 @@ def get_passages(  # noqa: PLR0913 - what, who, from where, why
     *,
     purpose: str | None = None,
     case_number: str | None = None,
-) -> PassagePage:
+) -> Response:
     """Search, newest first. Naming a plate, or going far back, needs purpose and case number."""
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     running = is_running_picture(query, inquiry.now, context.settings.search)
     with context.database.read() if running else context.database.write() as session:
-        return look_up_passages(session, query, inquiry, context.settings, context.plates)
+        page = look_up_passages(session, query, inquiry, context.settings, context.plates)
+    return answer(page)
 
 
-@router.get("/api/v1/plates")
+@router.get("/api/v1/plates", response_model=PlatesFound)
 def get_plates(  # noqa: PLR0913 - a query's parameters
     plate: Annotated[str, Query(max_length=64, description="May hold ? and *, if no changes.")],
     account: Operator,
@@ -116,7 +118,7 @@ def get_plates(  # noqa: PLR0913 - a query's parameters
     limit: int = 50,
     purpose: str | None = None,
     case_number: str | None = None,
-) -> PlatesFound:
+) -> Response:
     """Plates that fit a pattern, or the likely misreads of a plate with the reason of each.
 
     Needs purpose and case number.
@@ -124,7 +126,8 @@ def get_plates(  # noqa: PLR0913 - a query's parameters
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     query = PlateQuery(plate, changes, since, until, limit)
     with context.database.write() as session:
-        return look_up_plates(session, query, inquiry, context.settings, context.plates)
+        found = look_up_plates(session, query, inquiry, context.settings, context.plates)
+    return answer(found)
 
 
 @router.get("/api/v1/passages/{passage_id}")

@@ -5,11 +5,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime
 
 from server.auth.guards import ClientAddress, Operator
 from server.context import Context
+from server.http import answer
 from server.passages.lookup import Inquiry
 from server.trajectories.build import Trajectory
 from server.trajectories.service import geojson, look_up_trajectory
@@ -44,7 +45,7 @@ def get_geojson(trajectory: Found) -> JSONResponse:
     return JSONResponse(geojson(trajectory), media_type="application/geo+json")
 
 
-@router.get("/{plate}")
-def get_trajectory(trajectory: Found) -> Trajectory:
+@router.get("/{plate}", response_model=Trajectory)
+def get_trajectory(trajectory: Found) -> Response:
     """Give the route as stops and legs. Needs purpose and case number."""
-    return trajectory
+    return answer(trajectory)

@@ -22,7 +22,7 @@ from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
 from server.db import next_number
 from server.errors import Conflict, InvalidRequest, NotFound
-from server.passages.view import EvidenceView, evidence_view
+from server.passages.pictures import EvidenceView, evidence_views
 from server.tables import Alert, Counter, Passage, WatchlistEntry
 
 
@@ -316,7 +316,7 @@ def _view(
         plate_score=passage.plate_score if passage else 0.0,
         direction=passage.direction if passage else "unknown",
         lane=passage.lane if passage else None,
-        evidence=tuple(evidence_view(item) for item in passage.evidence) if passage else (),
+        evidence=evidence_views(passage) if passage else (),
         first_seen_at=alert.first_seen_at,
         last_seen_at=alert.last_seen_at,
         sightings=alert.sightings,

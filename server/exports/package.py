@@ -20,7 +20,8 @@ from fpdf.enums import XPos, YPos
 from PIL import Image, UnidentifiedImageError
 
 from server.errors import Unavailable
-from server.passages.view import EvidenceView, PassageView
+from server.passages.pictures import EvidenceView
+from server.passages.view import PassageView
 
 MAX_PASSAGES = 100
 

@@ -211,7 +211,7 @@ class Person:
     csrf: dict[str, str]
 
     def get(self, path: str, **params: Any) -> Any:
-        return self.client.get(path, params=params)
+        return self.client.get(path, params=params or None)  # {} would drop the path's own
 
     def post(self, path: str, body: Any = None) -> Any:
         return self.client.post(path, json=body if body is not None else {}, headers=self.csrf)

@@ -131,6 +131,27 @@ class WatchlistSettings(Section):
         min_length=1,
         description="The reasons (布控原因) an entry may give.",
     )
+    overdue_s: float = Field(
+        default=7200.0,
+        ge=60,
+        le=30 * 86_400,
+        description="An entry that waits longer for its review or approval is overdue.",
+    )
+    urgent_s: float = Field(
+        default=7200.0,
+        ge=60,
+        le=7 * 86_400,
+        description="An urgent entry lapses if nobody has approved it within this time.",
+    )
+    max_tolerance: float = Field(
+        default=1.0, gt=0, le=2, description="The widest tolerance that a fuzzy entry may have."
+    )
+    preview_days: int = Field(
+        default=7, ge=1, le=31, description="A preview looks at the passages of so many days."
+    )
+    max_import_rows: int = Field(
+        default=20_000, ge=1, le=1_000_000, description="Most entries in one imported file."
+    )
 
 
 class TrajectorySettings(Section):

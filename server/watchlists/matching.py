@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.tables import Counter, WatchlistEntry
+from server.watchlists.states import IN_FORCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,10 @@ def _active_targets(session: Session) -> Iterable[Target]:
             WatchlistEntry.level,
             WatchlistEntry.valid_from,
             WatchlistEntry.valid_to,
-        ).where(WatchlistEntry.state == "active")
+            WatchlistEntry.lapses_at,
+        ).where(WatchlistEntry.state.in_([state.value for state in IN_FORCE]))
     )
-    return (Target(*row) for row in rows)
+    return (
+        Target(r.id, r.plate, r.level, r.valid_from, min(filter(None, r[4:]), default=None))
+        for r in rows
+    )

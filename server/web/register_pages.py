@@ -23,13 +23,9 @@ from server.checkpoints.service import (
 from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.http import RowId
-from server.watchlists.service import (
-    NewEntry,
-    add_entry,
-    current_revision,
-    list_entries,
-    withdraw_entry,
-)
+from server.watchlists.entries import NewEntry
+from server.watchlists.service import Doing, apply_for, current_revision, withdraw_entry
+from server.watchlists.view import list_entries
 from server.web.forms import local_instant, said
 from server.web.rendering import language_of, render, zone_of
 
@@ -89,14 +85,8 @@ def add(  # noqa: PLR0913, PLR0917 - the form's fields
             note=note,
         )
         with context.database.write() as session:
-            added = add_entry(
-                session,
-                entry,
-                account=account,
-                address=address,
-                now=context.clock(),
-                settings=context.settings.watchlist,
-            )
+            doing = Doing(account, address, context.clock(), context.settings.watchlist)
+            added = apply_for(session, entry, doing, urgent=note or reason)
     except (InvalidRequest, Conflict) as error:
         errors = {error.field or "plate": said(request, error)}
         return _watchlist(request, context, account, form, errors, status=error.status)
@@ -115,14 +105,8 @@ def withdraw(  # noqa: PLR0913, PLR0917 - the form's fields
     """Take an entry off the watchlist (撤控)."""
     try:
         with context.database.write() as session:
-            withdraw_entry(
-                session,
-                entry_id,
-                reason=reason,
-                account=account,
-                address=address,
-                now=context.clock(),
-            )
+            doing = Doing(account, address, context.clock(), context.settings.watchlist)
+            withdraw_entry(session, entry_id, doing, reason=reason)
     except (InvalidRequest, Conflict) as error:
         errors = {"withdraw": said(request, error)}
         return _watchlist(request, context, account, None, errors, status=error.status)
@@ -144,7 +128,8 @@ def _watchlist(  # noqa: PLR0913, PLR0917 - the parts of the page
     status: int = 200,
 ) -> Response:
     with context.database.read() as session:
-        entries = list_entries(session)
+        now = context.clock()
+        entries = list_entries(session, account, context.settings.watchlist, now)
         revision = current_revision(session)
     return render(
         request,

@@ -97,7 +97,7 @@ def test_a_withdrawn_entry_is_silent_and_stays_on_record(site: Site) -> None:
         ({"valid_to": iso(NOW - HOUR)}, "valid_to"),
         ({"valid_from": iso(NOW + HOUR), "valid_to": iso(NOW + HOUR)}, "valid_to"),
         ({"valid_from": "0001-01-01T00:00:00+14:00"}, "valid_from"),
-        ({"note": "a\u0000"}, "case_number"),
+        ({"note": "a\u0000"}, "note"),
         ({"levle": 1}, "levle"),
     ],
 )

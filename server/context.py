@@ -14,6 +14,7 @@ from server.ingest.intake import Intake
 from server.metrics import Metrics
 from server.passages.known import KnownPlates
 from server.settings import Settings
+from server.trajectories.traffic import TrafficCache
 from server.watchlists.matching import WatchlistCache
 
 
@@ -31,6 +32,7 @@ class AppContext:
     metrics: Metrics
     limiter: RateLimiter
     plates: KnownPlates
+    traffic: TrafficCache
 
 
 def context_of(request: Request) -> AppContext:

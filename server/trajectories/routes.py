@@ -12,8 +12,9 @@ from server.auth.guards import ClientAddress, Operator
 from server.context import Context
 from server.http import answer
 from server.passages.lookup import Inquiry
-from server.trajectories.build import Trajectory
-from server.trajectories.service import geojson, look_up_trajectory
+from server.trajectories.drawing import geojson
+from server.trajectories.route import Trajectory
+from server.trajectories.service import look_up_trajectory
 
 router = APIRouter(prefix="/api/v1/trajectories", tags=["trajectories"])
 
@@ -32,7 +33,14 @@ def _trajectory(  # noqa: PLR0913 - a query's parameters
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     with context.database.write() as session:
         return look_up_trajectory(
-            session, plate, inquiry, since=since, until=until, settings=context.settings
+            session,
+            plate,
+            inquiry,
+            since=since,
+            until=until,
+            settings=context.settings,
+            traffic=context.traffic.get(session),
+            known=context.plates,
         )
 
 

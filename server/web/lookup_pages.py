@@ -22,7 +22,8 @@ from server.passages.patterns import ANY_ONE, is_pattern
 from server.passages.plates import DifferenceView, PlateQuery, PlatesFound
 from server.passages.search import PassageQuery
 from server.passages.view import PassageView
-from server.trajectories.service import geojson, look_up_trajectory
+from server.trajectories.drawing import geojson
+from server.trajectories.service import look_up_trajectory
 from server.web.forms import local_instant, said
 from server.web.register_pages import likely_color
 from server.web.rendering import language_of, render, wants_fragment, zone_of

@@ -49,9 +49,9 @@ class PassageConfig(Section):
         default=2, ge=1, le=10, description="Reads that must agree before a character is claimed."
     )
     sure_alone_score: Share = Field(
-        default=0.97,
-        description="Score from which a vehicle's only read is claimed whole; below, doubtful "
-        "characters are sent as '?'.",
+        default=1.0,
+        description="Score above which a vehicle's only read is claimed whole; else doubtful "
+        "characters are sent as '?'. 1 = never: two reads must agree.",
     )
     enough_reads: int = Field(
         default=4,

@@ -32,6 +32,10 @@ _STALE_FRAMES: Final = 3000
 """What covers the road for so many frames becomes a part of it."""
 _DARK: Final = (55.0, 70.0)
 """Median brightness below which it becomes night, and above which day."""
+_DUSK_FRAMES: Final = 40
+"""So many frames of an empty road must agree: a dark lorry fills the picture, and is no night."""
+_DUSK_FRAMES_AT_MOST: Final = 1500
+"""So many frames must agree where the road is never empty."""
 _HALO_PX: Final = 7.0
 """Brightness that varies no faster than this is lamps' light on the road, no vehicle."""
 _RELIEF_GAIN: Final = 3.0
@@ -100,6 +104,7 @@ class Foreground:
         """Nothing is known yet; the first picture counts as motion."""
         self._previous: Image | None = None
         self._dark = False
+        self._dusk_empty = self._dusk_frames = 0
         self._model = _new_model(*_BY_DAY)
         self._seen = 0
         self._held = 0
@@ -119,7 +124,7 @@ class Foreground:
         cells = np.asarray(cv2.resize(grey, _CELLS, interpolation=cv2.INTER_AREA), np.uint8)
         previous, self._previous = self._previous, cells
         moved = previous is None or bool(cv2.absdiff(cells, previous).max() >= _CHANGED_LEVELS)
-        self._tell_night(float(np.median(cells)))
+        self._tell_night(float(np.median(cells)), occupied=occupied)
         if self._dark:
             small = _relief(grey)
         self._held = self._held + 1 if occupied else 0
@@ -134,12 +139,19 @@ class Foreground:
             mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), np.uint8)
         return View(moved, mask, scale, self._dark)
 
-    def _tell_night(self, brightness: float) -> None:
+    def _tell_night(self, brightness: float, *, occupied: bool) -> None:
         """By night lamps light up the road, so it is known by its relief; it is learned anew."""
         dark = brightness < _DARK[1] if self._dark else brightness < _DARK[0]
-        if dark != self._dark:
+        if dark == self._dark:
+            self._dusk_empty = self._dusk_frames = 0
+            return
+        self._dusk_frames += 1
+        self._dusk_empty += not occupied
+        settled = self._dusk_empty >= _DUSK_FRAMES or self._dusk_frames >= _DUSK_FRAMES_AT_MOST
+        if settled or not self._seen:
             model = _new_model(*(_BY_NIGHT if dark else _BY_DAY))
             self._dark, self._model, self._seen = dark, model, 0
+            self._dusk_empty = self._dusk_frames = 0
 
 
 def _new_model(history_frames: int, variance: float) -> cv2.BackgroundSubtractorMOG2:

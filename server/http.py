@@ -28,7 +28,10 @@ _encoder = msgspec.json.Encoder()
 PROBLEM_TYPE = "application/problem+json"
 MAX_OTHER_BYTES = 256 * 1024
 """Bodies of people's requests: forms and short JSON."""
+MAX_FEEDBACK_BYTES = 26 * 1024 * 1024
+"""Feedback on an alert, with its pictures."""
 _LIMITS = {
+    "/feedback/": MAX_FEEDBACK_BYTES,
     EVIDENCE_PATH.partition("{")[0]: MAX_EVIDENCE_BYTES,
     INGEST_PATH: MAX_BATCH_BYTES,
 }

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator
 
 from server.errors import SettingsError
+from server.settings_notices import NoticeSettings
 from server.settings_section import Section
 from server.settings_security import (
     ApprovalSettings,
@@ -70,6 +71,16 @@ class AlertSettings(Section):
     )
     keepalive_s: float = Field(
         default=15.0, ge=0.1, le=300, description="Pause after which an idle stream says so."
+    )
+    overdue_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=86_400,
+        description="An alert that nobody has signed (签收) for so long rises to the level above, "
+        "and again after each further so long.",
+    )
+    highest_rank: int = Field(
+        default=2, ge=0, le=9, description="How many levels above there are to rise to."
     )
 
 
@@ -151,6 +162,25 @@ class WatchlistSettings(Section):
     )
     max_import_rows: int = Field(
         default=20_000, ge=1, le=1_000_000, description="Most entries in one imported file."
+    )
+
+
+class CaseSettings(Section):
+    """Case files."""
+
+    kinds: tuple[str, ...] = Field(
+        default=(
+            "criminal",
+            "clue",
+            "traffic_accident",
+            "hit_and_run",
+            "lost_property",
+            "missing_person",
+            "citizen_service",
+            "other",
+        ),
+        min_length=1,
+        description="The kinds (案件类别) of which a case may be.",
     )
 
 
@@ -236,9 +266,11 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     ingest: IngestSettings = IngestSettings()
     alerts: AlertSettings = AlertSettings()
+    notices: NoticeSettings = NoticeSettings()
     search: SearchSettings = SearchSettings()
     export: ExportSettings = ExportSettings()
     watchlist: WatchlistSettings = WatchlistSettings()
+    cases: CaseSettings = CaseSettings()
     trajectory: TrajectorySettings = TrajectorySettings()
     map: MapSettings = MapSettings()
     display: DisplaySettings = DisplaySettings()

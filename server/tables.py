@@ -445,7 +445,10 @@ class Alert(Base):
     __table_args__ = (
         Index(None, "entry_id", "checkpoint_id", "last_seen_at"),
         Index(None, "state", "id"),
-        CheckConstraint("state IN ('new', 'signed', 'closed')", name="state"),
+        CheckConstraint(
+            "state IN ('new', 'signed', 'dispatched', 'feedback', 'feedback_signed', 'closed')",
+            name="state",
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -472,9 +475,19 @@ class Alert(Base):
     signed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
     badge_number: Mapped[str | None] = mapped_column(String(32))
     unit: Mapped[str | None] = mapped_column(String(100))
-    closed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None] = mapped_column(index=True)
     closed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
     outcome: Mapped[str | None] = mapped_column(Text)
+    match: Mapped[dict[str, Any]] = mapped_column(
+        JsonValue, server_default="{}", default=dict, doc="Why: server.alerts.raising.Hit."
+    )
+    rank: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", default=0, doc="Levels it has risen, unsigned."
+    )
+    risen_seq: Mapped[int | None] = mapped_column(BigInteger, doc="The change that was its rise.")
+    silent: Mapped[bool] = mapped_column(
+        server_default=false(), default=False, doc="Its entry wants it shown without a bell."
+    )
 
 
 class AlertSighting(Base):

@@ -3,9 +3,10 @@
 See :mod:`server.alerts.service` for why every change first takes a number of the ``alert`` counter.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from server.alerts.states import AlertState
 from server.db import next_number
-from server.tables import Alert, AlertSighting
+from server.notices.channels import SOUND
+from server.notices.queue import RAISED, queue_notices
+from server.tables import Alert, AlertSighting, WatchlistEntry
 from server.watchlists.matching import Target
 
 
@@ -27,6 +30,10 @@ class Hit:
     captured_at: datetime
     checkpoint_id: str
     camera_id: str
+    explanation: Mapping[str, Any] = field(default_factory=dict)
+    """Why, of what is not simply the plate: ``kind`` (``pattern``, ``fuzzy``, ``features``),
+    ``wanted`` (the entry's text), ``score`` (0 to 1, of that reading as a whole) and
+    ``differences``: ``place`` (in ``wanted``, from 0), ``read``, ``wanted``, ``score`` each."""
 
 
 def raise_alerts(
@@ -58,9 +65,12 @@ def raise_alerts(
                 raised_at=now,
                 delivery=delivery,
                 state=AlertState.NEW.value,
+                match=dict(hit.explanation),
             )
             session.add(alert)
             raised += 1
+            if delivery == "live":
+                _tell(session, alert, now)
         else:
             alert.changed_seq = seq
             alert.sightings += 1
@@ -77,6 +87,16 @@ def raise_alerts(
         )
         session.flush()
     return raised
+
+
+def _tell(session: Session, alert: Alert, now: datetime) -> None:
+    """Have told whom the entry names, in this transaction: no alert without its notices."""
+    entry = session.get_one(WatchlistEntry, alert.entry_id)
+    if not entry.tell:
+        return  # as most entries are: the wall, with its bell
+    alert.silent = SOUND not in entry.tell
+    session.flush()
+    queue_notices(session, alert, entry, event=RAISED, channels=entry.tell, now=now)
 
 
 def _open_alert(session: Session, hit: Hit, within: timedelta, delivery: str) -> Alert | None:

@@ -17,8 +17,13 @@ from server.auth.guards import optional_account
 from server.context import context_of
 from server.errors import NotAuthenticated, PasswordStale, RequestError, ServerError
 from server.web import (
+    analysis_pages,
+    alert_pages,
     audit_pages,
+    clone_pages,
+    case_pages,
     lookup_pages,
+    notice_pages,
     people_pages,
     register_pages,
     rights_pages,
@@ -32,11 +37,16 @@ from server.web.rendering import STATIC, STATIC_PATH, render, wants_fragment
 _ROUTERS = (
     session_pages.router,
     wall_pages.router,
+    alert_pages.router,
     lookup_pages.router,
     story_pages.router,
+    analysis_pages.router,
+    clone_pages.router,
     register_pages.router,
     rights_pages.router,
     audit_pages.router,
+    case_pages.router,
+    notice_pages.router,
     people_pages.router,
 )
 _API_PREFIXES = ("/api/", "/health/", "/evidence/", STATIC_PATH + "/")

@@ -60,7 +60,12 @@ LET_IN: dict[str, Any] = {
     "GET /api/v1/alerts/stream": OPERATOR,
     "GET /api/v1/alerts/{alert_id}": OPERATOR,
     "POST /api/v1/alerts/{alert_id}/sign": OPERATOR,
+    "POST /api/v1/alerts/{alert_id}/dispatch": OPERATOR,
+    "POST /api/v1/alerts/{alert_id}/feedback": OPERATOR,
+    "POST /api/v1/alerts/{alert_id}/feedback/sign": OPERATOR,
     "POST /api/v1/alerts/{alert_id}/close": OPERATOR,
+    "GET /api/v1/alerts/{alert_id}/pictures/{picture_id}": OPERATOR,
+    "GET /api/v1/alerts/statistics": OPERATOR,
     "GET /api/v1/checkpoints": OPERATOR,
     "GET /api/v1/agents": OPERATOR,
     "GET /api/v1/approvals": OPERATOR,
@@ -69,7 +74,13 @@ LET_IN: dict[str, Any] = {
     "GET /wall": OPERATOR,
     "GET /wall/board": OPERATOR,
     "POST /alerts/{alert_id}/sign": OPERATOR,
+    "POST /alerts/{alert_id}/dispatch": OPERATOR,
+    "POST /feedback/{alert_id}": OPERATOR,
+    "POST /alerts/{alert_id}/feedback/sign": OPERATOR,
     "POST /alerts/{alert_id}/close": OPERATOR,
+    "GET /alerts": OPERATOR,
+    "GET /alerts/{alert_id}": OPERATOR,
+    "GET /statistics": OPERATOR,
     "GET /passages": OPERATOR,
     "GET /passages/tiles": OPERATOR,
     "GET /passages/{passage_id}": OPERATOR,
@@ -104,9 +115,24 @@ LET_IN: dict[str, Any] = {
     "POST /watchlist/{entry_id}/withdraw": OFFICER,
     "GET /cases": OFFICER,
     "POST /cases/members": OFFICER,
+    "POST /cases/files": OFFICER,
+    "POST /cases/attachments": OFFICER,
+    "POST /cases/outcomes": OFFICER,
+    "GET /cases/figures": OFFICER,
+    "GET /cases/figures.csv": OFFICER,
+    "GET /api/v1/cases/contents": OFFICER,
+    "POST /api/v1/cases/files": OFFICER,
+    "POST /api/v1/cases/attachments": OFFICER,
+    "POST /api/v1/cases/outcomes": OFFICER,
+    "GET /api/v1/cases/figures": OFFICER,
     # who approves
     "POST /api/v1/approvals/{approval_id}/decision": SUPERVISOR,
     "POST /approvals/{approval_id}": SUPERVISOR,
+    # who sees to it that others are told
+    "GET /notices": SUPERVISOR,
+    "POST /notices/{notice_id}/requeue": SUPERVISOR,
+    "GET /api/v1/notices": SUPERVISOR,
+    "POST /api/v1/notices/{notice_id}/requeue": SUPERVISOR,
     # who keeps the protected plates
     "GET /api/v1/protected-plates": CUSTODIAN,
     "POST /api/v1/protected-plates": CUSTODIAN,
@@ -138,6 +164,8 @@ FILLED = {
     "{sha256}": sha256(jpeg()),
     "{passage_id}": "00000000-0000-7000-8000-000000000000",
     "{alert_id}": "999",
+    "{picture_id}": "999",
+    "{notice_id}": "999",
     "{entry_id}": "999",
     "{approval_id}": "999",
     "{plate}": "鲁H12345",
@@ -181,7 +209,8 @@ def test_the_programs_description_names_every_route_of_theirs(sqlite_site: Site)
     }
     pages = {"/", "/login", "/logout", "/language", "/wall", "/alerts", "/passages", "/search",
              "/watchlist", "/checkpoints", "/map", "/approvals", "/protected", "/audit", "/cases",
-             "/users", "/account", "/static", "/story", "/export"}  # fmt: skip
+             "/users", "/account", "/static", "/story", "/export", "/feedback", "/notices",
+             "/statistics"}  # fmt: skip
     for route in LET_IN:
         path = route.partition(" ")[2]
         if "/" + path.split("/")[1] not in pages and path != "/api/v1/openapi.json":

@@ -2,16 +2,22 @@
 
 import re
 import string
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from anpr.plate.confusion import DifferenceKind
-from server.alerts.states import AlertState
+from server.alerts.states import AlertState, Finding
 from server.auth.accounts import Role
+from server.cases.figures import AlertFigures
+from server.cases.service import AttachmentKind
+from server.notices.channels import ChannelKind
 from server.settings import Settings
 from server.trajectories.build import LegFlag
+from server.watchlists.states import EntryState, Step
+from server.web.case_pages import FIGURES
 from server.web.texts import LANGUAGES, load_texts
 from server.wire import (
     Direction,
@@ -33,7 +39,21 @@ VOCABULARIES = {
     "role_of_picture": get_args(EvidenceRole),
     "role": tuple(Role),
     "state": tuple(AlertState),
-    "entry_state": ("active", "withdrawn"),
+    "finding": tuple(Finding),
+    "channel": get_args(ChannelKind),
+    "case_kind": Settings().cases.kinds,
+    "case_thing": get_args(AttachmentKind),
+    "notice_state": ("waiting", "sent", "dead"),
+    "figures": (
+        *FIGURES,
+        *(field.name for field in fields(AlertFigures)),
+        "title",
+        "month",
+        "show",
+        "kind",
+        "whole",
+    ),
+    "entry_state": tuple(EntryState),
     "agent_state": ("online", "late", "never", "faulty", "alarmed"),
     "alarm": (
         "outbox_full",
@@ -61,7 +81,7 @@ VOCABULARIES = {
 LITERAL = re.compile(r"""\bt\(\s*["']([a-z_]+\.[a-z0-9_]+)["'](?!\s*~)""")
 QUOTED = re.compile(r"""["']([a-z_]+\.[a-z0-9_]+)["']""")
 COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429", "s503"),
-            "nav": ("wall", "passages", "search", "watchlist", "checkpoints", "approvals", "cases",
+            "nav": ("wall", "alerts", "notices", "passages", "search", "analyses", "watchlist", "checkpoints", "approvals", "cases",
                     "protected", "audit", "users"),
             "audit_thing": ("passage", "trajectory", "export", "alert", "watchlist", "approval",
                             "login", "user", "audit"),
@@ -81,7 +101,7 @@ def actions() -> set[str]:
     )
     otherwise = re.compile(r"""action="[a-z_.]+" if \w+ else "([a-z_]+\.[a-z_]+)\"""")
     server = WEB.parent
-    return {
+    return {f"watchlist.{step.value}" for step in Step} | {
         action
         for file in server.rglob("*.py")
         for shape in (called, otherwise)

@@ -17,10 +17,8 @@ from server.auth.guards import optional_account
 from server.context import context_of
 from server.errors import NotAuthenticated, PasswordStale, RequestError, ServerError
 from server.web import (
-    analysis_pages,
     alert_pages,
     audit_pages,
-    clone_pages,
     case_pages,
     lookup_pages,
     notice_pages,
@@ -40,8 +38,6 @@ _ROUTERS = (
     alert_pages.router,
     lookup_pages.router,
     story_pages.router,
-    analysis_pages.router,
-    clone_pages.router,
     register_pages.router,
     rights_pages.router,
     audit_pages.router,

@@ -8,6 +8,7 @@ from anpr.watch.index import Indexed, WatchIndex
 from anpr.watch.judging import Match, Seen, Watched, fits, judge
 from anpr.watch.likeness import Difference, Glyph, likely_instead, misreads_of
 from anpr.watch.patterns import Shape, is_shaped, shape_of
+from anpr.watch.reading import seen_of
 
 __all__ = [
     "Difference",
@@ -23,5 +24,6 @@ __all__ = [
     "judge",
     "likely_instead",
     "misreads_of",
+    "seen_of",
     "shape_of",
 ]

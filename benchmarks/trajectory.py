@@ -47,10 +47,10 @@ from server.trajectories.links import Links
 from server.trajectories.model import END, TravelModel
 from server.trajectories.moves import count_moves
 from server.trajectories.paths import leg_times
-from server.trajectories.pursuit import next_places, pursue
+from server.trajectories.pursuit import Habits, habits_of, next_places, pursue
 from server.trajectories.route import RouteRules, Traffic
 
-QUICK = Plan(seed=11, days=3, vehicles=6_000, checkpoints=250, zones=60)
+QUICK = Plan(seed=11, days=3, vehicles=5_000, checkpoints=200, zones=50)
 FULL = Plan(seed=11, days=6, vehicles=30_000, checkpoints=1_200, zones=120)
 REMOVED = 0.2
 GAP_S = 3_600.0
@@ -68,6 +68,16 @@ class Town:
     names: list[str]
     rows_of: Mapping[int, np.ndarray]
     """Rows of the last day by vehicle, in true order, seen or not."""
+    read_as: np.ndarray
+    """Rows of the days before by the plate read, in order of time …"""
+    read_from: np.ndarray
+    """… and where each plate's begin."""
+
+    def habits(self, row: int) -> Habits:
+        """Where the plate of a row drove before the last day, as it was read."""
+        plate = int(self.world.passages.plate[row])
+        rows = self.read_as[self.read_from[plate] : self.read_from[plate + 1]]
+        return habits_of([(self.name(r), self.at(r)) for r in rows.tolist()], GAP_S)
 
     def at(self, row: int) -> datetime:
         """When the checkpoint says that it was."""
@@ -86,7 +96,7 @@ def main() -> int:
     parser.add_argument("--vehicles", type=int, default=0, help="asked about; 0 = by size")
     parser.add_argument("--json", action="store_true", help="one line")
     args = parser.parse_args()
-    asked = args.vehicles or (150 if args.quick else 1_200)
+    asked = args.vehicles or (80 if args.quick else 1_000)
     began = time.perf_counter()
     town = make_town(QUICK if args.quick else FULL)
     result = measure(town, asked)
@@ -121,7 +131,10 @@ def make_town(plan: Plan) -> Town:
     last = last[np.lexsort((p.true_s[last], p.vehicle[last]))]
     cuts = np.flatnonzero(np.diff(p.vehicle[last])) + 1
     rows_of = {int(p.vehicle[rows[0]]): rows for rows in np.split(last, cuts) if len(rows)}
-    return Town(world, traffic, cut_s, names, rows_of)
+    read_as = np.flatnonzero(known)
+    read_as = read_as[np.lexsort((p.at_s[read_as], p.plate[read_as]))]
+    read_from = np.searchsorted(p.plate[read_as], np.arange(len(world.texts) + 1))
+    return Town(world, traffic, cut_s, names, rows_of, read_as, read_from)
 
 
 def measure(town: Town, vehicles: int) -> dict[str, Any]:
@@ -288,18 +301,23 @@ class Ahead:
         """At every sighting: what next? At one a vehicle: where to stop it?"""
         p = town.world.passages
         own = [r for r in rows.tolist() if p.seen[r] and p.plate[r] > 0 and not p.misread[r]]
+        if not own:
+            return
+        habits = town.habits(own[0])
         for number, row in enumerate(own[:-1]):
             before = (
                 own[number - 1]
                 if number and p.at_s[row] - p.at_s[own[number - 1]] < GAP_S
                 else None
             )
-            self._next(town, row, own[number + 1], None if before is None else town.name(before))
+            self._next(
+                town, row, own[number + 1], None if before is None else town.name(before), habits
+            )
         if len(own) > 2:
             number = int(rng.integers(1, len(own) - 1))
-            self._stop(town, rows, own[number], town.name(own[number - 1]))
+            self._stop(town, rows, own[number], town.name(own[number - 1]), habits)
 
-    def _next(self, town: Town, row: int, then: int, before: str | None) -> None:
+    def _next(self, town: Town, row: int, then: int, before: str | None, habits: Habits) -> None:
         p, model = town.world.passages, town.traffic.links.model
         here, at = town.name(row), town.at(row)
         truth = (
@@ -307,7 +325,7 @@ class Ahead:
             if p.at_s[then] - p.at_s[row] <= GAP_S and town.name(then) != here
             else END
         )
-        found, gone = next_places(model, here, before, at, at, town.traffic.when(at))
+        found, gone = next_places(model, here, before, at, at, town.traffic.when(at), habits)
         if not found:
             return
         shares = {one.checkpoint_id: one.probability for one in found} | {END: gone}
@@ -328,7 +346,7 @@ class Ahead:
             self.covered += known.earliest_at <= town.at(then) <= known.latest_at
             self.widths_s.append((known.latest_at - known.earliest_at).total_seconds())
 
-    def _stop(self, town: Town, rows: np.ndarray, row: int, before: str) -> None:
+    def _stop(self, town: Town, rows: np.ndarray, row: int, before: str, habits: Habits) -> None:
         """Thirty seconds after a sighting: where does it come past once a unit stands there?"""
         p = town.world.passages
         now = town.at(row) + timedelta(seconds=30)
@@ -337,7 +355,14 @@ class Ahead:
         limit_s = p.true_s[row] + 30 + READY_S + 60
         truly = {town.name(r) for r in later if limit_s < p.true_s[r] <= p.true_s[row] + 2_400}
         advice = pursue(
-            town.traffic.links, here, before, town.at(row), now, town.traffic.when(now), READY_S
+            town.traffic.links,
+            here,
+            before,
+            town.at(row),
+            now,
+            town.traffic.when(now),
+            READY_S,
+            habits,
         )
         if not advice.roadblocks:
             return

@@ -40,6 +40,7 @@ from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
 from server.upkeep import Upkeep
 from server.watchlists import copies as watchlist_copies
+from server.trajectories.traffic import TrafficCache
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
 from server.web import pages
@@ -89,6 +90,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         lifespan=_lifespan,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
+        traffic=TrafficCache(settings),
         redoc_url=None,
     )
     app.state.context = context

@@ -206,6 +206,30 @@ class TrajectorySettings(Section):
         default=2_000, ge=2, le=100_000, description="A route is built of the newest so many."
     )
 
+    learn_every_s: float = Field(
+        default=900.0,
+        ge=0.1,
+        le=86_400,
+        description="How often travel times are learned from passages.",
+    )
+    learn_after_s: float = Field(
+        default=900.0,
+        ge=0,
+        le=86_400,
+        description="Passages are learned from once they are so old; later deliveries are not.",
+    )
+    learn_gap_s: float = Field(
+        default=3_600.0, ge=60, le=86_400, description="Two sightings further apart are two trips."
+    )
+    misread_cost: float = Field(
+        default=0.45,
+        ge=0,
+        le=2,
+        description="A route takes in sightings of plates that differ by one character this alike.",
+    )
+    roadblock_ready_s: float = Field(
+        default=600.0, ge=0, le=86_400, description="Until a unit stands at a roadblock (堵截点)."
+    )
 
 class MapSettings(Section):
     """The map in the browser; nothing is fetched from outside."""

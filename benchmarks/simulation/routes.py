@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from benchmarks.simulation.city import City, Floats, Ints
 
-VARIANTS = 3
+VARIANTS = 5
 """Ways that differ because their drivers see the roads differently."""
 
 
@@ -40,7 +40,7 @@ def make_routes(rng: np.random.Generator, city: City) -> Routes:
     route_s, position_s, position_m, at, which = [], [], [], [], []
     origin, destination = (x.ravel() for x in np.indices((zones, zones)))
     for variant in range(VARIANTS):
-        taste = rng.lognormal(0, 0.22, len(key)) if variant else np.ones(len(key))
+        taste = rng.lognormal(0, 0.35, len(key)) if variant else np.ones(len(key))
         cost = csr_matrix((city.link_s * taste, (city.link_from, city.link_to)), (nodes, nodes))
         _, before = dijkstra(cost, indices=city.zones, return_predecessors=True)
         number = (origin * zones + destination) * VARIANTS + variant

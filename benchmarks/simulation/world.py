@@ -12,7 +12,7 @@ from benchmarks.simulation.city import City, Floats, Ints, make_city
 from benchmarks.simulation.fleet import BLANK, Fleet, as_number, as_texts, make_fleet
 from benchmarks.simulation.misreads import confusion_matrix, misread
 from benchmarks.simulation.plan import Plan
-from benchmarks.simulation.routes import Routes, expand, make_routes
+from benchmarks.simulation.routes import VARIANTS, Routes, expand, make_routes
 
 Flags = NDArray[np.bool_]
 _SLOT_S = 900.0
@@ -207,7 +207,7 @@ def _trip_rows(  # noqa: PLR0913, PLR0917 - columns of the trips
 ) -> tuple[_Rows, Floats]:
     """The checkpoints on these trips with their times, and how long each trip took."""
     usual = rng.random(len(who)) < 0.8
-    variant = np.where(usual, fleet.variant[who], rng.integers(0, 3, len(who)))
+    variant = np.where(usual, fleet.variant[who], rng.integers(0, VARIANTS, len(who)))
     number = routes.number(origin, destination, variant)
     pace = fleet.pace[who] * rng.lognormal(0, 0.05, len(who))
     of, row = expand(routes.begin, number)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from server.trajectories.model import TravelModel
+from server.trajectories.sketch import Expected  # noqa: TC001 - no second kind of import
 
 _ALIKE: Final = 0.2
 _ALIKE_S: Final = 20.0
@@ -31,6 +32,9 @@ class Links:
         self._missed: dict[str, float] = {}
         self._between: dict[tuple[str, str], dict[str, int]] = {}
         self._onward: dict[str, dict[str, float]] = {}
+        self._shares: dict[tuple[str, str | None], dict[str, float]] = {}
+        self.took: dict[tuple[str, str, int], Expected] = {}
+        """What drives to neighbours take, as far as somebody has asked (paths.leg_times)."""
 
     def missed(self, here: str) -> float:
         """The share of vehicles that a checkpoint seems not to see, 0 to 0.5."""
@@ -48,6 +52,12 @@ class Links:
 
     def shares(self, here: str, before: str | None) -> Mapping[str, float]:
         """P(the neighbour passed next, seen or not) of those who drive on."""
+        found = self._shares.get((here, before))
+        if found is None:
+            found = self._shares[here, before] = self._count_shares(here, before)
+        return found
+
+    def _count_shares(self, here: str, before: str | None) -> dict[str, float]:
         onward = self.onward(here)
         total = sum(onward.values())
         if not total:

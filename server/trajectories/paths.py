@@ -7,7 +7,7 @@ found best first; what is given is never a sighting, and always a probability.
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -20,7 +20,9 @@ KEPT: Final = 3
 """Paths that are given, likeliest first."""
 LONGEST: Final = 8
 """Checkpoints that may be missed one after the other."""
-_LOOKED_AT: Final = 3_000
+LONGEST_S: Final = 3_600.0
+"""Who was out of sight for longer may have been anywhere."""
+_LOOKED_AT: Final = 800
 _CANDIDATES: Final = 12
 _STOPS: Final = 0.03
 """Drivers who stop on the way (petrol, a shop), and for how long on average."""
@@ -47,9 +49,9 @@ def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before
     """The likeliest paths from one sighting to the next one, likeliest first; at most three.
 
     ``before`` is the checkpoint at which it was seen before ``start``. Nothing if the model knows
-    no way, or none in that time.
+    no way, none in that time, or if the time is longer than an hour.
     """
-    if start == end or duration_s <= 0:
+    if start == end or not 0 < duration_s <= LONGEST_S:
         return ()
     found = [
         Path(path, 0.0, prior + log_time(expected, duration_s), expected)
@@ -67,15 +69,20 @@ def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before
     )
 
 
-def path_likelihood(
+def path_likelihood(  # noqa: PLR0913 - the way, and what is known of it
     links: Links,
     places: Sequence[str],
     duration_s: float,
     when: int,
     *,
     before: str | None = None,
+    seen: Collection[str] = (),
 ) -> float:
-    """Log-likelihood of having driven exactly these checkpoints, unseen at the inner ones."""
+    """Log-likelihood of having driven exactly these checkpoints, unseen at the inner ones.
+
+    At those of ``seen`` it was seen. No checkpoint is thought to miss more than it sees, so one
+    more sighting on the way never makes the way less likely.
+    """
     prior, legs = 0.0, []
     for number, (here, to) in enumerate(pairwise(places)):
         came_from = places[number - 1] if number else before
@@ -84,13 +91,21 @@ def path_likelihood(
             return -math.inf
         prior += math.log(share)
         if number:
-            prior += math.log(max(links.missed(here), _UNKNOWN_MISSED))
+            missed = max(links.missed(here), _UNKNOWN_MISSED)
+            prior += math.log(1 - missed if here in seen else missed)
         legs.append(leg_times(links, here, to, when))
     return prior + log_time(merged(legs), duration_s)
 
 
 def leg_times(links: Links, here: str, to: str, when: int) -> Expected:
     """What it takes from a checkpoint to its neighbour: as learned, else as the roads say."""
+    found = links.took.get((here, to, when))
+    if found is None:
+        found = links.took[here, to, when] = _leg_times(links, here, to, when)
+    return found
+
+
+def _leg_times(links: Links, here: str, to: str, when: int) -> Expected:
     known = links.model.expected(here, to, when)
     if known is not None:
         return known
@@ -125,8 +140,8 @@ def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is know
         if here == end:
             found.append((path[1:-1], -cost, merged(legs)))
             continue
-        if found and -cost < found[0][1] - 14:
-            break  # a millionth of the best
+        if found and -cost < found[0][1] - 9:
+            break  # a ten-thousandth of the best
         came_from = path[-2] if len(path) > 1 else before
         unseen = -math.log(max(links.missed(here), _UNKNOWN_MISSED)) if len(path) > 1 else 0.0
         if len(path) > LONGEST + 1:

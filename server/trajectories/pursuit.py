@@ -10,9 +10,10 @@ there. Seeded by the last sighting, so the same question has the same answer.
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,18 +22,23 @@ from numpy.typing import NDArray
 from server.trajectories.links import Links
 from server.trajectories.model import END, TravelModel
 
-DRAWS: Final = 2_000
+DRAWS: Final = 1_000
 HORIZON_S: Final = 2_400.0
 """How far ahead one looks."""
 MANNED_S: Final = 60.0
 """A unit must stand so long before the vehicle comes."""
 OWN: Final = 20.0
 """So many own drives are needed before a plate's habits count for half."""
+FEW_DRIVES: Final = 15.0
 LEAST: Final = 0.01
 _LEAST_MISSED: Final = 0.02
 _MOST_HOPS: Final = 25
+_REMEMBERING: Final = 2
+"""Hops after which a draw forgets which way it came."""
 
 Floats = NDArray[np.float64]
+Habits = Mapping[str, Mapping[str, int]]
+"""Where a plate drove on to from each checkpoint, and how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,18 @@ class Pursuit:
     """Chance that the trip has ended, or the vehicle has left the area."""
 
 
+def habits_of(sightings: Iterable[tuple[str, datetime]], gap_s: float) -> Habits:
+    """Where a plate drove on to, from its sightings (checkpoint and time) in order of time."""
+    found: dict[str, dict[str, int]] = {}
+    for (here, at), (then, later) in pairwise(sightings):
+        if here == then:
+            continue
+        to = then if (later - at).total_seconds() <= gap_s else END
+        onward = found.setdefault(here, {})
+        onward[to] = onward.get(to, 0) + 1
+    return found
+
+
 def next_places(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
     model: TravelModel,
     here: str,
@@ -86,15 +104,15 @@ def next_places(  # noqa: PLR0913, PLR0917 - where, since when, and what is know
     seen_at: datetime,
     now: datetime,
     when: int,
-    own: Mapping[str, int] | None = None,
+    habits: Habits | None = None,
 ) -> tuple[tuple[NextPlace, ...], float]:
     """The checkpoints that may see it next, likeliest first, and the chance that none will.
 
     Silence counts: who should have come past long ago has probably gone elsewhere.
-    ``own`` counts where this plate drove on to from here before.
+    ``habits`` count where this plate drove on to before.
     """
     silent_s = max(0.0, (now - seen_at).total_seconds())
-    shares = _with_habits(model.next_seen(here, before), own)
+    shares = _with_habits(model.next_seen(here, before), (habits or {}).get(here))
     weights: dict[str, float] = {}
     sketches = {}
     for name, share in shares.items():
@@ -114,8 +132,11 @@ def next_places(  # noqa: PLR0913, PLR0917 - where, since when, and what is know
     for name, weight in weights.items():
         sketch = sketches[name]
         passed = sketch.share_below(silent_s)
+        # few drives do not show the tails: the window of n drives is the wider the fewer they are
+        tail = 0.05 * sketch.n / (sketch.n + FEW_DRIVES)
         early, middle, late = (
-            max(silent_s, sketch.quantile_s(passed + (1 - passed) * q)) for q in (0.05, 0.5, 0.95)
+            max(silent_s, sketch.quantile_s(passed + (1 - passed) * q))
+            for q in (tail, 0.5, 1 - tail)
         )
         found.append(
             NextPlace(
@@ -136,16 +157,16 @@ def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who ca
     now: datetime,
     when: int,
     ready_s: Mapping[str, float] | float,
-    own: Mapping[str, int] | None = None,
+    habits: Habits | None = None,
 ) -> Pursuit:
     """What is to be expected of a vehicle last seen ``here``, and where to stop it.
 
     ``ready_s``: how long it takes until a unit stands at each checkpoint (or at any of them);
     checkpoints that a mapping leaves out are no roadblocks.
     """
-    following, gone = next_places(links.model, here, before, seen_at, now, when, own)
+    following, gone = next_places(links.model, here, before, seen_at, now, when, habits)
     silent_s = max(0.0, (now - seen_at).total_seconds())
-    arrivals = _arrivals(links, here, before, seen_at, silent_s, when)
+    arrivals = _arrivals(links, here, before, seen_at, silent_s, when, habits or {})
     blocks = []
     for name, (at_s, weight) in arrivals.items():
         need_s = ready_s if isinstance(ready_s, float | int) else ready_s.get(name)
@@ -196,7 +217,13 @@ def _weighted(values: Floats, weight: Floats) -> tuple[float, float, float]:
 
 
 def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
-    links: Links, here: str, before: str | None, seen_at: datetime, silent_s: float, when: int
+    links: Links,
+    here: str,
+    before: str | None,
+    seen_at: datetime,
+    silent_s: float,
+    when: int,
+    habits: Habits,
 ) -> dict[str, tuple[Floats, Floats]]:
     """Seconds after the sighting at which draws reach each checkpoint, and the draws' weights.
 
@@ -209,10 +236,11 @@ def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
         (before, here): (np.arange(DRAWS), np.zeros(DRAWS))
     }
     found: dict[str, list[tuple[NDArray[np.int64], Floats]]] = {}
-    for _ in range(_MOST_HOPS):
+    for hop in range(_MOST_HOPS):
         onward: dict[tuple[str | None, str], list[tuple[NDArray[np.int64], Floats]]] = {}
         for (came_from, place), (draw, at_s) in sorted(groups.items(), key=lambda g: str(g[0])):
-            _step(links, rng, came_from, place, draw, at_s, silent_s, when, weight, onward)
+            own = habits.get(place)
+            _step(links, rng, came_from, place, draw, at_s, silent_s, when, weight, onward, own)
         groups = {}
         for key, parts in onward.items():
             draw = np.concatenate([part[0] for part in parts])
@@ -220,7 +248,16 @@ def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
             found.setdefault(key[1], []).append((draw, at_s))
             alive = at_s < silent_s + HORIZON_S
             if alive.any():
-                groups[key] = (draw[alive], at_s[alive])
+                group = key if hop < _REMEMBERING else (None, key[1])
+                known = groups.get(group)
+                groups[group] = (
+                    (draw[alive], at_s[alive])
+                    if known is None
+                    else (
+                        np.concatenate([known[0], draw[alive]]),
+                        np.concatenate([known[1], at_s[alive]]),
+                    )
+                )
         if not groups:
             break
     total = weight.sum()
@@ -246,9 +283,13 @@ def _step(  # noqa: PLR0913, PLR0917 - one hop of many draws
     when: int,
     weight: Floats,
     onward: dict[tuple[str | None, str], list[tuple[NDArray[np.int64], Floats]]],
+    own: Mapping[str, int] | None,
 ) -> None:
     """Send the draws at one checkpoint on to its neighbours, or let their trip end."""
     shares = links.shares(place, came_from)
+    if own:
+        near = {name: own[name] for name in own if name in shares}
+        shares = _with_habits(shares, near)
     names: Sequence[str] = [name for name, share in shares.items() if share > 0]
     moving = 1.0 - links.model.exit_share(place)
     if not names or moving <= 0:

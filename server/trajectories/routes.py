@@ -4,7 +4,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime
 
@@ -12,6 +12,7 @@ from server.auth.guards import ClientAddress, Operator
 from server.context import Context
 from server.http import answer
 from server.passages.lookup import Inquiry
+from server.trajectories.chase import Followed, Unit, look_up_pursuit
 from server.trajectories.drawing import geojson
 from server.trajectories.route import Trajectory
 from server.trajectories.service import look_up_trajectory
@@ -45,6 +46,37 @@ def _trajectory(  # noqa: PLR0913 - a query's parameters
 
 
 Found = Annotated[Trajectory, Depends(_trajectory)]
+
+
+@router.get("/{plate}/pursuit")
+def get_pursuit(  # noqa: PLR0913 - a query's parameters
+    plate: str,
+    account: Operator,
+    address: ClientAddress,
+    context: Context,
+    *,
+    unit_lat: Annotated[float | None, Query(ge=-90, le=90)] = None,
+    unit_lon: Annotated[float | None, Query(ge=-180, le=180)] = None,
+    ready_s: Annotated[float | None, Query(ge=0, le=86_400)] = None,
+    purpose: str | None = None,
+    case_number: str | None = None,
+) -> Followed:
+    """Say where the plate comes next and where it can be stopped. Needs purpose and case number.
+
+    Ask again every few seconds: each sighting and each minute of silence changes the answer.
+    """
+    inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
+    unit = Unit(unit_lat, unit_lon) if unit_lat is not None and unit_lon is not None else None
+    with context.database.write() as session:
+        return look_up_pursuit(
+            session,
+            plate,
+            inquiry,
+            context.settings,
+            context.traffic.get(session),
+            unit=unit,
+            ready_s=ready_s,
+        )
 
 
 @router.get("/{plate}.geojson", response_class=JSONResponse)

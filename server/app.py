@@ -169,6 +169,7 @@ async def _know_plates(context: AppContext) -> None:
 async def _raise_overdue(context: AppContext) -> None:
     """Let alerts rise that nobody signs; a failure is said, counted and tried again."""
     while True:
+        await asyncio.sleep(overdue.LOOK_EVERY_S)
         try:
             risen = await run_in_threadpool(
                 overdue.raise_overdue, context.database, context.settings, context.clock()
@@ -187,7 +188,6 @@ async def _raise_overdue(context: AppContext) -> None:
         except Exception:  # noqa: BLE001 - a defect must not end the watch over later alerts
             _log.exception("overdue alerts: trying again")
             context.metrics.upkeep_failures.labels("overdue").inc()
-        await asyncio.sleep(overdue.LOOK_EVERY_S)
 
 
 async def _anchor(context: AppContext) -> None:

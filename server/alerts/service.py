@@ -121,6 +121,7 @@ class AlertFilter:
     states: frozenset[AlertState] = frozenset()
     plate: str = ""
     """As read, normalised."""
+    entry_id: int | None = None
 
     def conditions(self) -> tuple[ColumnElement[bool], ...]:
         """The same for a statement on the alert table."""
@@ -131,6 +132,8 @@ class AlertFilter:
             found.append(Alert.state.in_([state.value for state in self.states]))
         if self.plate:
             found.append(Alert.plate == self.plate)
+        if self.entry_id is not None:
+            found.append(Alert.entry_id == self.entry_id)
         if self.area_id:
             inside = select(AreaCheckpoint.checkpoint_id).where(
                 AreaCheckpoint.area_id == self.area_id

@@ -29,6 +29,7 @@ from server.web import (
     session_pages,
     story_pages,
     wall_pages,
+    watchlist_pages,
 )
 from server.web.forms import said
 from server.web.rendering import STATIC, STATIC_PATH, render, wants_fragment
@@ -39,6 +40,7 @@ _ROUTERS = (
     alert_pages.router,
     lookup_pages.router,
     story_pages.router,
+    watchlist_pages.router,
     register_pages.router,
     rights_pages.router,
     pursuit_pages.router,

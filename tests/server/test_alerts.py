@@ -2,12 +2,14 @@
 
 import json
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 from server import audit
 from server.alerts.overdue import raise_overdue
@@ -22,7 +24,17 @@ from server.alerts.states import (
     steps_from,
 )
 from server.alerts.statistics import pairs_of
-from tests.server.conftest import NOW, Person, Site, jpeg, make_passage, sha256
+from server.settings import Settings
+from tests.server.conftest import (
+    NOW,
+    Person,
+    Site,
+    SteppingClock,
+    jpeg,
+    make_passage,
+    serving,
+    sha256,
+)
 
 
 @given(st.lists(st.sampled_from(AlertStep), max_size=12))
@@ -60,6 +72,12 @@ def test_an_unsigned_alert_rises_once_with_each_span_and_never_falls(
     assert rank(waited_s + overdue_s) - rank(waited_s) <= 2  # a microsecond may be rounded away
     assert rank(overdue_s * 0.999) == 0
     assert rank(overdue_s * 1.001) == min(1, highest)
+
+
+@pytest.fixture(autouse=True)
+def nobody_looks_but_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application's own look at what is overdue would come at moments of its choosing."""
+    monkeypatch.setattr("server.alerts.overdue.LOOK_EVERY_S", 3_600)
 
 
 CLOSE = {"outcome": "移交办案单位"}
@@ -365,6 +383,25 @@ def test_many_servers_that_look_at_once_let_an_alert_rise_once(site: Site) -> No
     for thread in threads:
         thread.join()
     assert risen == [1]
+
+
+def test_a_server_lets_alerts_rise_by_itself_and_counts_them(
+    sqlite_settings: Settings, clock: SteppingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.alerts.overdue.LOOK_EVERY_S", 0.05)
+    with serving(sqlite_settings, clock) as site:
+        raised(site)
+        site.clock.advance(121)
+        until = time.monotonic() + 60
+        while "kakou_alerts_overdue 1.0" not in numbers(site):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert 'kakou_alerts_risen_total{rank="1"} 1.0' in numbers(site)
+        assert site.as_role("operator").alerts()[0]["rank"] == 1
+
+
+def numbers(site: Site) -> str:
+    return generate_latest(site.context.metrics.registry).decode()
 
 
 def test_the_stream_tells_a_rise_from_a_step(site: Site) -> None:

@@ -16,6 +16,8 @@ from server.cases.service import AttachmentKind
 from server.notices.channels import ChannelKind
 from server.settings import Settings
 from server.trajectories.build import LegFlag
+from server.watchlists.entries import MATCHES
+from server.watchlists.service import WITHDRAW_CODES
 from server.watchlists.states import EntryState, Step
 from server.web.case_pages import FIGURES
 from server.web.texts import LANGUAGES, load_texts
@@ -40,6 +42,9 @@ VOCABULARIES = {
     "role": tuple(Role),
     "state": tuple(AlertState),
     "finding": tuple(Finding),
+    "entry_match": MATCHES,
+    "entry_step": tuple(Step),
+    "withdraw_code": WITHDRAW_CODES,
     "channel": get_args(ChannelKind),
     "case_kind": Settings().cases.kinds,
     "case_thing": get_args(AttachmentKind),
@@ -85,6 +90,7 @@ COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429",
                     "protected", "audit", "users"),
             "audit_thing": ("passage", "trajectory", "export", "alert", "watchlist", "approval",
                             "login", "user", "audit"),
+            "watchlist": ("plate_kinds", "plate_colors", "vehicle_colors"),
             "story": ("vehicle_color", "plate_state", "plate_color", "plate_kind", "direction"),
             "approval_state": ("requested", "approved", "refused", "expired")}  # fmt: skip
 

@@ -59,7 +59,9 @@ def open_camera(config: AgentConfig, index: int, kept: Kept | None, clock: Clock
     idle_exit_s = config.idle_exit_s if config.exit_when_done else None
     place = kept.reads_from if kept else None
     try:
-        source = open_source(camera, place, clock, idle_exit_s=idle_exit_s)
+        source = open_source(
+            camera, place, clock, idle_exit_s=idle_exit_s, known_until=kept.until if kept else None
+        )
         return Opened(source, stills=shows_stills(camera), kept=kept)
     except SourceError as error:
         raise ConfigError(f"camera[{index}].source: {error}") from error

@@ -157,9 +157,10 @@ class CameraConfig(Section):
         "are counted on it. Unset: a level line at 0.7 of the height, for counting alone.",
     )
     unplated: bool = Field(
-        default=False,
+        default=True,
         description="Vehicles that show no plate are passages, too: what moves across the trip "
-        "line as a vehicle does, and has no plate. Off: now and then a lorry would count twice.",
+        "line as a vehicle does, and has no plate. The camera must be fixed; switch it off where "
+        "it is not.",
     )
     min_vehicle_width: Share = Field(
         default=0.12,

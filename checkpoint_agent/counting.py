@@ -48,15 +48,15 @@ class Counting:
     """What moves in one camera's picture, and what of it crosses the line."""
 
     def __init__(
-        self, camera: CameraConfig, scene: Scene, *, stills: bool, marks: str | None
+        self, camera: CameraConfig, scene: Scene, marks: str | None, *, stills: bool
     ) -> None:
         """Begin with an unknown road.
 
         Args:
             camera: The camera; ``camera.unplated`` says whether vehicles are counted at all.
             scene: Its region and lanes.
-            stills: Whether each picture stands for itself: then nothing is known of the road.
             marks: What :meth:`marks` kept.
+            stills: Whether each picture stands for itself: then nothing is known of the road.
         """
         self._foreground = None if stills else Foreground()
         counts = camera.unplated and not stills

@@ -76,8 +76,7 @@ class Pipeline:
         self._repeats = Repeats(rules, kept.repeats if kept else None)
         self._doubts = Doubts(rules.hold_limit_s, rules.standing_gap_s)
         self._scale = PlateScale(*(kept.scale if kept else ()))
-        marks = kept.marks if kept else None
-        self._counting = Counting(camera, self._scene, stills=stills, marks=marks)
+        self._counting = Counting(camera, self._scene, kept.marks if kept else None, stills=stills)
         self._learns_until_us = kept.until_us if kept else None
         self._gauge = SpeedGauge(camera.calibration) if camera.calibration else None
         self._looked_at: datetime | None = None
@@ -96,8 +95,6 @@ class Pipeline:
         self.searched = 0
         """Frames in which plates were looked for."""
 
-    # ------------------------------------------------------------------ frames
-
     def see(self, frame: Frame) -> Outcome:
         """Take in the next frame.
 
@@ -110,6 +107,7 @@ class Pipeline:
             self._counting.learn(frame)
             return Outcome()
         self._seen_us = to_microseconds(at)
+        self._doubts.note_frame(at)
         closed = self._tracker.close_lost(at)
         view = self._counting.see(frame)
         self._moved |= view is not None and view.moved
@@ -142,9 +140,8 @@ class Pipeline:
     @property
     def is_quiet(self) -> bool:
         """Whether no vehicle is in view whose passage is still to come."""
-        if self._doubts.waiting or self._counting.busy:
-            return False
-        return all(self._is_finished(track) for track in self._tracker.open_tracks)
+        finished = all(self._is_finished(track) for track in self._tracker.open_tracks)
+        return finished and not self._doubts.waiting and not self._counting.busy
 
     def kept_for_successor(self, later: timedelta = timedelta(0)) -> Kept:
         """What a new pipeline of this camera needs, so that it repeats nothing.
@@ -190,8 +187,6 @@ class Pipeline:
         """Whether a vehicle in view was reported, or stays without ever being worth it."""
         long = timedelta(seconds=self._rules.hold_limit_s * _UNSURE_HOLD)
         return track.number in self._reported or track.last_at - track.first_at >= 2 * long
-
-    # ------------------------------------------------------------------ looking
 
     def _is_due(self, at: datetime) -> bool:
         """Whether a frame is the first of its stretch of time.
@@ -295,8 +290,7 @@ class Pipeline:
                 if doubtful and self._doubts.hold(track, self._frame_size_px):
                     continue
                 entries.append(self._report(track, track.last_at))
-            for kept in (self._shots, self._reported, self._reports, self._votes, self._bodies):
-                kept.pop(track.number, None)
+            self._forget(track)
         return entries
 
     def _report(self, track: Track, at: datetime) -> Entry | None:
@@ -310,7 +304,7 @@ class Pipeline:
             return None
         sure = result.state == "read"
         if sure:
-            self._explain(track)
+            self._explain(track, result.text)
         again = self._reported.get(track.number)
         span = (track.first_at, track.last_at)
         earlier = again or self._repeats.find(result.text, track.box, span, sure=sure)
@@ -339,14 +333,17 @@ class Pipeline:
             )
         )
 
-    def _explain(self, sure: Track) -> None:
+    def _explain(self, sure: Track, text: str) -> None:
         """A plate that is sure says how wide plates are, and whose those were that were not."""
         if sure.number not in self._reported:
             self._scale.learn(sure.box)
-        for lost in self._doubts.explained_by(sure):
+        for lost in self._doubts.explained_by(sure, text):
             lost.reported = True
-            for kept in (self._shots, self._reports, self._votes, self._bodies):
-                kept.pop(lost.number, None)
+            self._forget(lost)
+
+    def _forget(self, track: Track) -> None:
+        for kept in (self._shots, self._reported, self._reports, self._votes, self._bodies):
+            kept.pop(track.number, None)
 
     def _entry(self, seen: Seen) -> Entry:
         track = seen.track

@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from anpr import Detection, PlateRead
 from anpr.types import Image
 from checkpoint_agent.config import CameraConfig
+from checkpoint_agent.frames import from_microseconds
 from checkpoint_agent.outbox_values import Entry
 
 
@@ -62,6 +64,11 @@ class Kept:
     def reads_from(self) -> str | None:
         """The place from which the recording is to be read."""
         return self.learns_from or self.place or None
+
+    @property
+    def until(self) -> datetime | None:
+        """Capture time of the last frame that was finished."""
+        return None if self.until_us is None else from_microseconds(self.until_us)
 
     def dump(self) -> str:
         """As one string."""

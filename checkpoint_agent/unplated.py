@@ -45,8 +45,11 @@ _BELOW_PICTURE = 1.15
 what is on the line: a vehicle reaches from its plate upwards, whichever way it drives."""
 _BESIDE = 0.25
 _AROUND = timedelta(seconds=0.3)
+_FOLLOWS = timedelta(seconds=0.8)
+"""No vehicle's nose follows another's over the line within so short a time."""
 _WHOLE_LINE = 0.92
 """What covers more of the line than this is a change of light."""
+_TRACKS_LIMIT = 200
 _OUTSIDE = -1
 
 
@@ -99,6 +102,10 @@ class TripLine:
         self._ended: list[Patch] = []
         self._known_places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self._all_covered = False
+        self._above: dict[int, bool] = {}
+        """Tracks whose plate was seen lately: whether above the line."""
+        self._crossed: list[tuple[datetime, float, Track]] = []
+        """Plates that came down over the line lately."""
 
     @property
     def occupied(self) -> bool:
@@ -118,7 +125,7 @@ class TripLine:
     def see(self, frame: Frame, view: View) -> None:
         """Follow what is on the line into this frame."""
         at = frame.captured_at
-        if view.mask is None:
+        if view.mask is None or view.changed is None:
             return
         for x1, x2 in self._runs(view.mask):
             self._extend(frame, view, x1, x2)
@@ -126,13 +133,19 @@ class TripLine:
             p
             for p in self._open
             if not timedelta(0) <= at - p.last_at <= _ENDED
-            or (p.last_at != at and self._is_clear(view.mask, p))
+            or (p.last_at != at and self._is_clear(view.changed, p))
         ]
         self._open = [p for p in self._open if p not in gone]
         self._ended += gone
 
     def note_plate(self, at: datetime, x_share: float, y_share: float, track: Track) -> None:
         """A plate of a track was seen at a place."""
+        beyond = y_share > self.y_at(x_share)
+        if beyond and self._above.get(track.number):
+            self._crossed.append((at, x_share, track))
+        self._above[track.number] = not beyond
+        while len(self._above) > _TRACKS_LIMIT:
+            del self._above[next(iter(self._above))]
         if not self.y_at(x_share) - _ABOVE_LINE <= y_share <= _BELOW_PICTURE:
             return
         for patch in (*self._open, *self._ended):
@@ -232,12 +245,24 @@ class TripLine:
             patch.frames += 1
         else:
             patch = Patch(frame.captured_at, frame.captured_at, x1, x2)
+            patch.tracks |= self._just_crossed(patch)
             self._open.append(patch)
         patch.whole_line = patch.whole_line or self._all_covered
         wider = x2 - x1 > 1.05 * (patch.x2 - patch.x1)
         if wider:
             patch.x1, patch.x2 = x1, x2
         self._picture(patch, frame, view, wider=wider)
+
+    def _just_crossed(self, patch: Patch) -> dict[int, Track]:
+        """Whose plate came over the line so shortly before that this is still its vehicle."""
+        at = patch.first_at
+        self._crossed = [c for c in self._crossed if abs(at - c[0]) <= _FOLLOWS]
+        room = _BESIDE * (patch.x2 - patch.x1)
+        return {
+            track.number: track
+            for _, x, track in self._crossed
+            if patch.x1 - room <= x <= patch.x2 + room
+        }
 
     def _picture(self, patch: Patch, frame: Frame, view: View, *, wider: bool) -> None:
         """Keep the frame that shows a patch's vehicle best.

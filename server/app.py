@@ -38,9 +38,9 @@ from server.passages import routes as passage_routes
 from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
+from server.trajectories.traffic import TrafficCache
 from server.upkeep import Upkeep
 from server.watchlists import copies as watchlist_copies
-from server.trajectories.traffic import TrafficCache
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
 from server.web import pages
@@ -84,13 +84,13 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         metrics=metrics,
         limiter=RateLimiter(settings.limits.requests_per_minute),
         plates=KnownPlates(),
+        traffic=TrafficCache(settings),
     )
     app = FastAPI(
         title="Kakou 卡口",
         lifespan=_lifespan,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
-        traffic=TrafficCache(settings),
         redoc_url=None,
     )
     app.state.context = context

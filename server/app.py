@@ -16,6 +16,8 @@ from server import audit_routes, health
 from server.alerts import overdue
 from server.alerts import routes as alert_routes
 from server.alerts.stream import AlertStream
+from server.analyses import routes as analysis_routes
+from server.analyses.runner import JobRunner
 from server.audit_anchor import note_head
 from server.auth import approval_routes, user_routes
 from server.auth import routes as auth_routes
@@ -40,6 +42,8 @@ from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
 from server.trajectories.traffic import TrafficCache
 from server.upkeep import Upkeep
+from server.vehicles import routes as vehicle_routes
+from server.vehicles.register import connected
 from server.watchlists import copies as watchlist_copies
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
@@ -60,6 +64,8 @@ _ROUTERS = (
     notice_routes.router,
     case_routes.router,
     checkpoint_routes.router,
+    analysis_routes.router,
+    vehicle_routes.router,
     audit_routes.router,
     user_routes.router,
     approval_routes.router,
@@ -85,6 +91,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         limiter=RateLimiter(settings.limits.requests_per_minute),
         plates=KnownPlates(),
         traffic=TrafficCache(settings),
+        vehicles=connected(settings.vehicles),
     )
     app = FastAPI(
         title="Kakou 卡口",
@@ -134,6 +141,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         lambda channel, state: context.metrics.notices.labels(channel, state).inc(),
     )
     messenger.start()
+    runner = JobRunner(context.settings, context.database, context.clock)
+    if context.settings.analyses.run_jobs:
+        runner.start()
     tasks = (
         asyncio.create_task(context.stream.watch(latest), name="alert stream"),
         asyncio.create_task(_anchor(context), name="audit anchors"),
@@ -146,6 +156,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         context.stream.stop()
         await run_in_threadpool(upkeep.stop)
         await run_in_threadpool(messenger.stop)
+        await run_in_threadpool(runner.stop)
         for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -15,6 +15,7 @@ from server.metrics import Metrics
 from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.trajectories.traffic import TrafficCache
+from server.vehicles.register import VehicleRegister
 from server.watchlists.matching import WatchlistCache
 
 
@@ -33,6 +34,8 @@ class AppContext:
     limiter: RateLimiter
     plates: KnownPlates
     traffic: TrafficCache
+    vehicles: VehicleRegister | None
+    """The vehicle register, if one is connected."""
 
 
 def context_of(request: Request) -> AppContext:

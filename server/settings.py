@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator
 
 from server.errors import SettingsError
+from server.settings_analyses import AnalysisSettings, VehicleSettings
 from server.settings_notices import NoticeSettings
 from server.settings_section import Section
 from server.settings_security import (
@@ -205,7 +206,6 @@ class TrajectorySettings(Section):
     max_sightings: int = Field(
         default=2_000, ge=2, le=100_000, description="A route is built of the newest so many."
     )
-
     learn_every_s: float = Field(
         default=900.0,
         ge=0.1,
@@ -230,6 +230,7 @@ class TrajectorySettings(Section):
     roadblock_ready_s: float = Field(
         default=600.0, ge=0, le=86_400, description="Until a unit stands at a roadblock (堵截点)."
     )
+
 
 class MapSettings(Section):
     """The map in the browser; nothing is fetched from outside."""
@@ -296,6 +297,8 @@ class Settings(Section):
     watchlist: WatchlistSettings = WatchlistSettings()
     cases: CaseSettings = CaseSettings()
     trajectory: TrajectorySettings = TrajectorySettings()
+    analyses: AnalysisSettings = AnalysisSettings()
+    vehicles: VehicleSettings = VehicleSettings()
     map: MapSettings = MapSettings()
     display: DisplaySettings = DisplaySettings()
     log: LogSettings = LogSettings()

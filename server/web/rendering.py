@@ -27,6 +27,7 @@ _NAVIGATION = (
     ("alerts", "/alerts", Role.OPERATOR),
     ("passages", "/passages", Role.OPERATOR),
     ("search", "/search", Role.OPERATOR),
+    ("analyses", "/analyses", Role.OPERATOR),
     ("watchlist", "/watchlist", Role.OPERATOR),
     ("checkpoints", "/checkpoints", Role.OPERATOR),
     ("approvals", "/approvals", Role.OPERATOR),

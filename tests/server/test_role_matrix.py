@@ -103,9 +103,34 @@ LET_IN: dict[str, Any] = {
     "POST /approvals": OPERATOR,
     "GET /account": OPERATOR,
     "POST /account": OPERATOR,
+    "POST /api/v1/analyses": OPERATOR,
+    "GET /api/v1/analyses/clones": OPERATOR,
+    "POST /api/v1/analyses/clones/{candidate_id}/decision": OPERATOR,
+    "GET /analyses": OPERATOR,
+    "GET /analyses/{kind}": OPERATOR,
+    "POST /analyses/{kind}": OPERATOR,
+    "GET /clones": OPERATOR,
+    "POST /clones": OPERATOR,
+    "POST /clones/{candidate_id}": OPERATOR,
     # officers: what reaches into other people's lives
+    "GET /api/v1/analyses/jobs": OFFICER,
+    "POST /api/v1/analyses/jobs": OFFICER,
+    "GET /api/v1/analyses/jobs/{job_id}": OFFICER,
+    "POST /api/v1/analyses/jobs/{job_id}/cancel": OFFICER,
+    "POST /api/v1/vehicles": OFFICER,
+    "GET /analyses/jobs": OFFICER,
+    "GET /analyses/jobs/{job_id}": OFFICER,
+    "POST /analyses/jobs/{job_id}/cancel": OFFICER,
+    "GET /analyses/city/{kind}": OFFICER,
+    "POST /analyses/city/{kind}": OFFICER,
+    "GET /vehicles": OFFICER,
+    "POST /vehicles": OFFICER,
     "POST /api/v1/watchlist": OFFICER,
     "GET /api/v1/watchlist/{entry_id}": OPERATOR,
+    "POST /api/v1/watchlist/preview": OFFICER,
+    "GET /api/v1/watchlist/{entry_id}/preview": OFFICER,
+    "POST /api/v1/watchlist/import": OFFICER,
+    "GET /api/v1/watchlist/export.{ending}": OFFICER,
     "PUT /api/v1/watchlist/{entry_id}": OFFICER,
     "POST /api/v1/watchlist/{entry_id}/review": OFFICER,
     "POST /api/v1/watchlist/{entry_id}/approve": SUPERVISOR,
@@ -183,6 +208,9 @@ FILLED = {
     "{name}": "nobody",
     "{area_id}": "nowhere",
     "{ending}": "csv",
+    "{candidate_id}": "999",
+    "{job_id}": "999",
+    "{kind}": "companions",
 }
 ENDLESS = "/api/v1/alerts/stream"
 LOG_IN = {"POST /login", "GET /login/oidc/return"}
@@ -220,7 +248,8 @@ def test_the_programs_description_names_every_route_of_theirs(sqlite_site: Site)
     }
     pages = {"/", "/login", "/logout", "/language", "/wall", "/alerts", "/passages", "/search",
              "/watchlist", "/checkpoints", "/map", "/approvals", "/protected", "/audit", "/cases",
-             "/users", "/account", "/static", "/story", "/export", "/feedback", "/notices",
+             "/users", "/account", "/static", "/story", "/export", "/analyses", "/clones",
+             "/vehicles", "/feedback", "/notices",
              "/statistics"}  # fmt: skip
     for route in LET_IN:
         path = route.partition(" ")[2]

@@ -10,6 +10,9 @@ import pytest
 
 from anpr.plate.confusion import DifferenceKind
 from server.alerts.states import AlertState, Finding
+from server.analyses.clones import CloneCause
+from server.analyses.jobs import JobState
+from server.analyses.queue import STATES as CLONE_STATES
 from server.auth.accounts import Role
 from server.cases.figures import AlertFigures
 from server.cases.service import AttachmentKind
@@ -19,6 +22,7 @@ from server.trajectories.build import LegFlag
 from server.watchlists.entries import MATCHES
 from server.watchlists.service import WITHDRAW_CODES
 from server.watchlists.states import EntryState, Step
+from server.web.analysis_forms import CITY_FORMS, FORMS
 from server.web.case_pages import FIGURES
 from server.web.texts import LANGUAGES, load_texts
 from server.wire import (
@@ -31,6 +35,20 @@ from server.wire import (
 )
 
 WEB = Path(__file__).parents[3] / "server" / "web"
+
+ANALYSES = {*FORMS, *CITY_FORMS}
+
+
+def reasons() -> set[str]:
+    """Every reason that an analysis gives."""
+    found = re.compile(r"""Reason\(\s*"([a-z_]+)\"""")
+    code = "".join(file.read_text("utf-8") for file in (WEB.parent / "analyses").glob("*.py"))
+    return (
+        set(found.findall(code))
+        | {f"cause_{cause}" for cause in get_args(CloneCause)}
+        | {f"register_{why}" for why in ("unregistered", "kind", "color")}
+    )
+
 
 VOCABULARIES = {
     "color": get_args(PlateColor),
@@ -78,6 +96,15 @@ VOCABULARIES = {
     ),
     "leg": tuple(flag for flag in get_args(LegFlag) if flag != "believable"),
     "difference": get_args(DifferenceKind),
+    "analysis": ANALYSES,
+    "analysis_hint": ANALYSES,
+    "analysis_field": {
+        one.name for form in (*FORMS.values(), *CITY_FORMS.values()) for one in form
+    },
+    "analysis_reason": reasons(),
+    "job_state": get_args(JobState),
+    "clone_state": CLONE_STATES,
+    "clone_cause": get_args(CloneCause),
     "purpose": Settings().search.purposes,
     "reason": Settings().watchlist.reasons,
 }
@@ -86,10 +113,10 @@ VOCABULARIES = {
 LITERAL = re.compile(r"""\bt\(\s*["']([a-z_]+\.[a-z0-9_]+)["'](?!\s*~)""")
 QUOTED = re.compile(r"""["']([a-z_]+\.[a-z0-9_]+)["']""")
 COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429", "s503"),
-            "nav": ("wall", "alerts", "notices", "passages", "search", "analyses", "watchlist", "checkpoints", "approvals", "cases",
-                    "protected", "audit", "users"),
+            "nav": ("wall", "alerts", "notices", "passages", "search", "analyses", "watchlist",
+                    "checkpoints", "approvals", "cases", "protected", "audit", "users"),
             "audit_thing": ("passage", "trajectory", "export", "alert", "watchlist", "approval",
-                            "login", "user", "audit"),
+                            "login", "user", "audit", "analysis", "clone", "vehicle"),
             "watchlist": ("plate_kinds", "plate_colors", "vehicle_colors"),
             "story": ("vehicle_color", "plate_state", "plate_color", "plate_kind", "direction"),
             "approval_state": ("requested", "approved", "refused", "expired")}  # fmt: skip

@@ -47,8 +47,7 @@ def optional_account(request: Request, context: Context) -> Account | None:
     now = context.clock()
     with context.database.read() as session:
         account = account_of(session, token, now, context.settings.sessions.idle_s)
-        due = account is not None and is_due(session, token, now)
-    if due:
+    if account is not None and is_due(account, now):
         _touch(context, token, now)
     return account
 

@@ -20,6 +20,7 @@ _MIXED_APART = 2.0
 _SAME_TEXT = 0.5
 _AT_PLATE_WIDTHS = 0.6
 _LEAST_IOU = 0.2
+_HIDDEN_FRAMES = 12
 _COLOR_OF = {"silver": "grey"}
 
 
@@ -63,12 +64,32 @@ def _judged(truth: Mapping[str, Any], passage: Mapping[str, Any], number: int) -
     ious = {} if box is None else {n: Box(*b).iou(box) for n, b in frame["vehicles"].items()}
     quad = passage.get("plate_quad_px")
     if quad is not None:
-        vehicle = _plate_at(frame["plates"], [(x * scale, y * scale) for x, y in quad])
+        plates = _hidden_plates(frames, number) | frame["plates"]
+        vehicle = _plate_at(plates, [(x * scale, y * scale) for x, y in quad])
     else:
         vehicle = max(ious, key=ious.__getitem__, default=None)
         if vehicle is not None and ious[vehicle] < _LEAST_IOU:
             vehicle = None
     return Judged(passage, number, vehicle, ious.get(vehicle) if box is not None else None)
+
+
+def _hidden_plates(frames: Sequence[Mapping[str, Any]], number: int) -> dict[str, list[float]]:
+    """Plates that the truth counts as hidden behind another vehicle, where they must be.
+
+    Half a plate can be legible. Its place follows from the two frames next to this one in which
+    the truth shows it.
+    """
+    hidden = {}
+    for name in frames[number]["vehicles"].keys() - frames[number]["plates"].keys():
+        for way in (1, -1):
+            reach = range(number + way, number + way * (_HIDDEN_FRAMES + 1), way)
+            known = [n for n in reach if 0 <= n < len(frames) and name in frames[n]["plates"]][:2]
+            if len(known) == 2:
+                near, far = (frames[n]["plates"][name] for n in known)
+                share = (number - known[0]) / (known[1] - known[0])
+                hidden[name] = [a + (b - a) * share for a, b in zip(near, far, strict=True)]
+                break
+    return hidden
 
 
 def _plate_at(plates: Mapping[str, Sequence[float]], quad: Sequence[Sequence[float]]) -> str | None:

@@ -99,9 +99,12 @@ def cross_validated(scored: Scored) -> list[tuple[float, bool]]:
 def report(scored: Scored, present: tuple[float, float]) -> dict[str, Any]:
     """Reliability as it is, and the mapping proposed in place of the ``present`` one.
 
-    ``scored`` are scores as the reader gives them, so already mapped by ``present``.
+    ``scored`` are scores as the reader gives them, so already mapped by ``present``. Without any,
+    as on frames of foreign plates alone, there is nothing to report but that.
     """
     slope, offset = present
+    if not scored:
+        return {"reads": 0, "wrong": 0, "present": [slope, offset]}
     raw = mapped(mapped(scored, (1.0, -offset)), (1 / slope, 0.0))
     proposal = fitted(raw)
     crossed = cross_validated(raw)

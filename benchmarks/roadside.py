@@ -81,7 +81,7 @@ def prepare(settings: Settings, *, pictures: int = PICTURES, watched: int = WATC
         entries = [
             {"plate": plate(PLATES + 7 * n) if n % 50 else plate(PLATES - 1 - n), "reason": "stolen",
              "level": 3, "case_number": "A1", "note": "", "valid_from": now - timedelta(days=1),
-             "state": "active", "created_at": now, "created_by": "officer"}
+             "state": "active", "state_at": now, "created_at": now, "created_by": "officer"}
             for n in range(watched)
         ]  # fmt: skip
         if entries:

@@ -29,6 +29,7 @@ from checkpoint_agent.keeping import Keeper
 from checkpoint_agent.notify import Notifier
 from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.pipeline import Kept, Reader
+from checkpoint_agent.pipeline_values import marks_of
 from checkpoint_agent.sending import Sending
 from checkpoint_agent.watchlist import LocalWatchlist
 from server.wire import Models
@@ -105,7 +106,7 @@ class Agent:
         config, clock = self._config, self._clock
         with _locked(config), self._opened_outbox() as outbox:
             opened = [
-                open_camera(config, n, Kept.load(outbox.position(camera.id), camera), clock)
+                open_camera(config, n, _kept_of(outbox, camera), clock)
                 for n, camera in enumerate(config.camera)
             ]
             watchlist = LocalWatchlist(config.data_dir, config.watchlist.key_file)
@@ -260,8 +261,7 @@ class Agent:
         known = {camera.config.id for camera in site.cameras if not camera.withdrawn}
         added = []
         for n, config in enumerate(new.camera):
-            kept = Kept.load(site.outbox.position(config.id), config)
-            opened = open_camera(new, n, kept, self._clock)
+            opened = open_camera(new, n, _kept_of(site.outbox, config), self._clock)
             if config.id not in known:
                 added.append(Camera(config, new.passage, opened, site.workshop))
         return added
@@ -333,9 +333,15 @@ class _Site:
         self.observed.cameras = tuple(camera.health for camera in self.cameras)
 
 
+def _kept_of(outbox: Outbox, camera: CameraConfig) -> Kept | None:
+    """What the outbox knows of a camera that is a recording."""
+    return Kept.load(outbox.position(camera.id), camera, outbox.position(marks_of(camera.id)))
+
+
 def _reopened(config: AgentConfig, number: int, clock: Clock, kept: Kept) -> Opened:
     """A camera's changed source, from where the former one was left if it is the same."""
-    return open_camera(config, number, Kept.load(kept.dump(), config.camera[number]), clock)
+    known = Kept.load(kept.dump(), config.camera[number], kept.marks)
+    return open_camera(config, number, known, clock)
 
 
 def _hook(config: AgentConfig) -> Hook:

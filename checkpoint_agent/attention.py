@@ -1,4 +1,4 @@
-"""Where work is worth its time: which plates to read again. Pure rules."""
+"""Where work is worth its time: which plates to read, and to read again. Pure rules."""
 
 from datetime import datetime, timedelta
 
@@ -12,6 +12,9 @@ _CHECK_AFTER = timedelta(seconds=2)
 _GREW = 1.1
 _MOVED_WIDTHS = 1.0
 _CHANGED_SIZE = 1.25
+_EDGE_PX = 2.0
+_EDGE_PART = 0.03
+"""A plate nearer to the picture's edge than this part of its width may be cut off by it."""
 
 
 def gains_from_reading(match: Match, at: datetime, *, enough_reads: int) -> bool:
@@ -43,3 +46,9 @@ def _moved(track: Track, box: Box) -> bool:
         return True
     dx, dy = (box.x1 + box.x2 - read.x1 - read.x2) / 2, (box.y1 + box.y2 - read.y1 - read.y2) / 2
     return bool((dx * dx + dy * dy) ** 0.5 >= _MOVED_WIDTHS * read.width_px)
+
+
+def is_whole(box: Box, width_px: int, height_px: int) -> bool:
+    """Whether a plate is not cut off by the edge of the picture."""
+    room = max(_EDGE_PX, _EDGE_PART * box.width_px)
+    return min(box.x1, box.y1) >= room and box.x2 <= width_px - room and box.y2 <= height_px - room

@@ -13,6 +13,7 @@ from checkpoint_agent.frames import Frame, FrameSource, Idle
 from checkpoint_agent.health import CameraHealth
 from checkpoint_agent.keeping import Keeper
 from checkpoint_agent.pipeline import Kept, Outcome, Pipeline, Reader
+from checkpoint_agent.pipeline_values import marks_of
 from checkpoint_agent.steady_time import SteadyTime
 from server.wire import Models
 
@@ -56,9 +57,11 @@ def open_camera(config: AgentConfig, index: int, kept: Kept | None, clock: Clock
     """
     camera = config.camera[index]
     idle_exit_s = config.idle_exit_s if config.exit_when_done else None
-    place = kept.place if kept and kept.place else None
+    place = kept.reads_from if kept else None
     try:
-        source = open_source(camera, place, clock, idle_exit_s=idle_exit_s)
+        source = open_source(
+            camera, place, clock, idle_exit_s=idle_exit_s, known_until=kept.until if kept else None
+        )
         return Opened(source, stills=shows_stills(camera), kept=kept)
     except SourceError as error:
         raise ConfigError(f"camera[{index}].source: {error}") from error
@@ -176,6 +179,8 @@ class Camera:
 
     def _keep(self, outcome: Outcome, keeper: Keeper) -> None:
         positions = {} if outcome.kept is None else {self.config.id: outcome.kept}
+        if outcome.marks is not None:
+            positions[marks_of(self.config.id)] = outcome.marks
         keeper.keep(outcome.entries, positions)
         self.health.passages += len(outcome.entries)
         for entry in outcome.entries:

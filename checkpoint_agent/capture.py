@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 from checkpoint_agent.clock import Clock
@@ -25,7 +26,12 @@ _FRESH_S = 0.1
 
 
 def open_source(
-    config: CameraConfig, place: str | None, clock: Clock, *, idle_exit_s: float | None
+    config: CameraConfig,
+    place: str | None,
+    clock: Clock,
+    *,
+    idle_exit_s: float | None,
+    known_until: datetime | None = None,
 ) -> FrameSource:
     """The source of a camera, not yet reading.
 
@@ -34,6 +40,7 @@ def open_source(
         place: For a recording, from where it continues; ``None`` from the start.
         clock: Tells the time.
         idle_exit_s: A followed folder ends after so long without a new picture, if ever.
+        known_until: What a recording shows up to then was read before, and is not waited for.
 
     Raises:
         SourceError: if a recording does not exist, or its kind does not fit its options.
@@ -43,7 +50,7 @@ def open_source(
     path = Path(config.source)
     try:
         if path.is_dir():
-            return Folder(config, place, clock, idle_exit_s=idle_exit_s)
+            return Folder(config, place, clock, idle_exit_s=idle_exit_s, known_until=known_until)
         if config.follow:
             raise SourceError(f"{path}: follow needs a folder")
         if not path.is_file():
@@ -51,7 +58,7 @@ def open_source(
         path.open("rb").close()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
-    return Video(config, place, clock)
+    return Video(config, place, clock, known_until=known_until)
 
 
 def shows_stills(config: CameraConfig) -> bool:

@@ -49,9 +49,9 @@ class PassageConfig(Section):
         default=2, ge=1, le=10, description="Reads that must agree before a character is claimed."
     )
     sure_alone_score: Share = Field(
-        default=0.97,
-        description="Score from which a vehicle's only read is claimed whole; below, doubtful "
-        "characters are sent as '?'.",
+        default=1.0,
+        description="Score above which a vehicle's only read is claimed whole; else doubtful "
+        "characters are sent as '?'. 1 = never: two reads must agree.",
     )
     enough_reads: int = Field(
         default=4,
@@ -157,9 +157,10 @@ class CameraConfig(Section):
         "are counted on it. Unset: a level line at 0.7 of the height, for counting alone.",
     )
     unplated: bool = Field(
-        default=False,
+        default=True,
         description="Vehicles that show no plate are passages, too: what moves across the trip "
-        "line as a vehicle does, and has no plate. Off: now and then a lorry would count twice.",
+        "line as a vehicle does, and has no plate. The camera must be fixed; switch it off where "
+        "it is not.",
     )
     min_vehicle_width: Share = Field(
         default=0.12,

@@ -32,6 +32,13 @@ _STALE_FRAMES: Final = 3000
 """What covers the road for so many frames becomes a part of it."""
 _DARK: Final = (55.0, 70.0)
 """Median brightness below which it becomes night, and above which day."""
+_DUSK_FRAMES: Final = 40
+"""So many frames of an empty road must agree: a dark lorry fills the picture, and is no night."""
+_DUSK_FRAMES_AT_MOST: Final = 1500
+"""So many frames must agree where the road is never empty."""
+_EMPTY_RATE: Final = 0.05
+_UNLIKE_LEVELS: Final = 12.0
+"""By night, what differs from the empty road by more grey levels is something, or lit by it."""
 _HALO_PX: Final = 7.0
 """Brightness that varies no faster than this is lamps' light on the road, no vehicle."""
 _RELIEF_GAIN: Final = 3.0
@@ -50,6 +57,8 @@ class View:
     """Something differs from the frame before by more than noise."""
     mask: Mask | None
     """``uint8 (h, 320)``, 255 where there is a vehicle; ``None`` while the road is not known."""
+    changed: Mask | None
+    """The same with everything that is not as bright as the empty road; by night, more."""
     scale: float
     """Frame pixels for one of the mask's."""
     dark: bool
@@ -100,7 +109,9 @@ class Foreground:
         """Nothing is known yet; the first picture counts as motion."""
         self._previous: Image | None = None
         self._dark = False
+        self._dusk_empty = self._dusk_frames = 0
         self._model = _new_model(*_BY_DAY)
+        self._empty: NDArray[np.float32] | None = None
         self._seen = 0
         self._held = 0
 
@@ -119,27 +130,51 @@ class Foreground:
         cells = np.asarray(cv2.resize(grey, _CELLS, interpolation=cv2.INTER_AREA), np.uint8)
         previous, self._previous = self._previous, cells
         moved = previous is None or bool(cv2.absdiff(cells, previous).max() >= _CHANGED_LEVELS)
-        self._tell_night(float(np.median(cells)))
+        self._tell_night(float(np.median(cells)), occupied=occupied)
+        self._learn_empty(grey, occupied=occupied)
         if self._dark:
             small = _relief(grey)
         self._held = self._held + 1 if occupied else 0
         hold = occupied and self._held < _STALE_FRAMES and self._seen >= _WARM_UP_FRAMES
         raw = self._model.apply(small, learningRate=0.0 if hold else -1.0)
         self._seen += 1
-        mask = None
+        mask = changed = None
         if self._seen > _WARM_UP_FRAMES:
             mask = np.where(np.asarray(raw) == _SURE, np.uint8(255), np.uint8(0))
             mask = np.asarray(cv2.medianBlur(mask, 3), np.uint8)
             kernel = _TALL_KERNEL if self._dark else _KERNEL
             mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), np.uint8)
-        return View(moved, mask, scale, self._dark)
+            changed = self._changed(mask, grey)
+        return View(moved, mask, changed, scale, self._dark)
 
-    def _tell_night(self, brightness: float) -> None:
+    def _learn_empty(self, grey: Image, *, occupied: bool) -> None:
+        """How bright the road is while nothing is on the line."""
+        now = grey.astype(np.float32)
+        if self._empty is None or self._empty.shape != now.shape or not self._seen:
+            self._empty = now
+        elif not occupied:
+            self._empty += _EMPTY_RATE * (now - self._empty)
+
+    def _changed(self, mask: Mask, grey: Image) -> Mask:
+        """By night relief does not show a bus's flat side, but it is no darker than it was."""
+        if not self._dark or self._empty is None:
+            return mask
+        apart = np.abs(grey.astype(np.float32) - self._empty) > _UNLIKE_LEVELS
+        return np.where(apart, np.uint8(255), mask)
+
+    def _tell_night(self, brightness: float, *, occupied: bool) -> None:
         """By night lamps light up the road, so it is known by its relief; it is learned anew."""
         dark = brightness < _DARK[1] if self._dark else brightness < _DARK[0]
-        if dark != self._dark:
+        if dark == self._dark:
+            self._dusk_empty = self._dusk_frames = 0
+            return
+        self._dusk_frames += 1
+        self._dusk_empty += not occupied
+        settled = self._dusk_empty >= _DUSK_FRAMES or self._dusk_frames >= _DUSK_FRAMES_AT_MOST
+        if settled or not self._seen:
             model = _new_model(*(_BY_NIGHT if dark else _BY_DAY))
             self._dark, self._model, self._seen = dark, model, 0
+            self._dusk_empty = self._dusk_frames = 0
 
 
 def _new_model(history_frames: int, variance: float) -> cv2.BackgroundSubtractorMOG2:

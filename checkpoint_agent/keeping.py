@@ -94,7 +94,7 @@ class Keeper:
         passage = entry.passage
         if self.watchlist is None:
             return entry, None
-        hit = self.watchlist.match(passage.plate.text, passage.captured_at, self._clock.now())
+        hit = self.watchlist.match(passage, self._clock.now())
         if hit is None:
             return entry, None
         extra = {"passage": str(passage.passage_id), "level": hit.level}

@@ -9,22 +9,25 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from anpr import Detection, ImageError
-from anpr.types import Box, Image
+from anpr.types import Image
 from checkpoint_agent import ids
-from checkpoint_agent.attention import gains_from_reading
+from checkpoint_agent.attention import gains_from_reading, is_whole
 from checkpoint_agent.clock import ClockState
 from checkpoint_agent.config import CameraConfig, PassageConfig
+from checkpoint_agent.counting import Counting
 from checkpoint_agent.crossing import Scene, has_crossed
+from checkpoint_agent.doubt import Doubts
 from checkpoint_agent.evidence import Photographer, Shot, choose
-from checkpoint_agent.foreground import Foreground, View
+from checkpoint_agent.foreground import View
 from checkpoint_agent.frames import Frame, to_microseconds
 from checkpoint_agent.outbox_values import Entry
 from checkpoint_agent.passage import Seen, is_worth_reporting, make_passage, make_unplated
 from checkpoint_agent.pipeline_values import Kept, Outcome, Reader, fingerprint
+from checkpoint_agent.plate_scale import PlateScale
 from checkpoint_agent.repeats import Repeats, Reported
 from checkpoint_agent.speed import SpeedGauge
 from checkpoint_agent.tracker import Track, Tracker
-from checkpoint_agent.unplated import Patch, TripLine
+from checkpoint_agent.unplated import Patch
 from checkpoint_agent.vehicle_color import Votes, body_color, most_voted
 from checkpoint_agent.voting import Vote, vote
 from server.wire import Models
@@ -33,13 +36,6 @@ __all__ = ["Kept", "Outcome", "Pipeline", "Reader"]
 
 _LOOK_EVERY_S = 1.0
 """A picture in which nothing moves is searched so often."""
-_COUNTING_LINE = ((0.0, 0.7), (1.0, 0.7))
-"""Where vehicles without a plate are counted if no trip line is configured."""
-_LOST_WITHIN = timedelta(seconds=1)
-"""A plate lost for no longer is thought to drive on."""
-_EDGE_PX = 2.0
-_EDGE_PART = 0.03
-"""A plate nearer to the picture's edge than this part of its width may be cut off by it."""
 _UNSURE_HOLD = 6
 """A vehicle that stays and cannot be read for sure is held so many times longer."""
 
@@ -78,26 +74,26 @@ class Pipeline:
         self._scene = Scene.of(camera)
         self._tracker = Tracker(rules.close_after_s)
         self._repeats = Repeats(rules, kept.repeats if kept else None)
-        self._foreground = None if stills else Foreground()
-        self._line = None if stills or not camera.unplated else self._counting_line()
+        self._doubts = Doubts(rules.hold_limit_s, rules.standing_gap_s)
+        self._scale = PlateScale(*(kept.scale if kept else ()))
+        self._counting = Counting(camera, self._scene, kept.marks if kept else None, stills=stills)
+        self._learns_until_us = kept.until_us if kept else None
         self._gauge = SpeedGauge(camera.calibration) if camera.calibration else None
         self._looked_at: datetime | None = None
         self._slot = kept.slot if kept else None
         self._moved = False
         self._bodies: dict[int, Votes] = {}
-        self._undecided: list[Patch] = []
         self._shots: dict[int, list[Shot]] = {}
         self._reported: dict[int, Reported] = {}
         self._reports: dict[int, int] = {}
         self._votes: dict[int, tuple[int, Vote]] = {}
         self._frame_size_px = (1, 1)
         self._place: str | None = None
+        self._seen_us: int | None = None
         self.unreadable = 0
         """Frames that the reader could not take."""
         self.searched = 0
         """Frames in which plates were looked for."""
-
-    # ------------------------------------------------------------------ frames
 
     def see(self, frame: Frame) -> Outcome:
         """Take in the next frame.
@@ -107,8 +103,14 @@ class Pipeline:
         """
         at = frame.captured_at
         self._frame_size_px = (frame.image.shape[1], frame.image.shape[0])
+        if self._is_known(at):
+            self._counting.learn(frame)
+            return Outcome()
+        self._seen_us = to_microseconds(at)
+        self._doubts.note_frame(at)
         closed = self._tracker.close_lost(at)
-        view = self._view(frame)
+        view = self._counting.see(frame)
+        self._moved |= view is not None and view.moved
         if self._is_worth_a_look(at, view):
             self._looked_at, self._moved = at, False
             self.searched += 1
@@ -118,16 +120,18 @@ class Pipeline:
                 self.unreadable += 1
         closed += self._tracker.close_all() if self._stills else self._tracker.close_lost(at)
         entries = [self._report(track, at) for track in self._ripe(at)]
-        entries += self._close(closed)
-        entries += self._unplated(self._line.decided(at) if self._line else [])
+        entries += self._close(closed, hold=True)
+        entries += self._close(self._doubts.due(at))
+        in_view = {track.number for track in self._tracker.open_tracks}
+        entries += self._unplated(self._counting.decided(at, in_view))
         self._repeats.forget(at)
         self._place = frame.after
         return self._outcome(entries)
 
     def flush(self) -> Outcome:
         """Nothing more will be seen of the vehicles in view: report them."""
-        entries = self._close(self._tracker.close_all())
-        return self._outcome([*entries, *self._unplated(self._line.end() if self._line else [])])
+        entries = self._close(self._tracker.close_all()) + self._close(self._doubts.end())
+        return self._outcome([*entries, *self._unplated(self._counting.end())])
 
     def kept_before(self, frame: Frame) -> str:
         """What is to be kept before the first frame of a recording, so that its times stand."""
@@ -137,7 +141,7 @@ class Pipeline:
     def is_quiet(self) -> bool:
         """Whether no vehicle is in view whose passage is still to come."""
         finished = all(self._is_finished(track) for track in self._tracker.open_tracks)
-        return finished and not self._undecided and not (self._line and self._line.busy)
+        return finished and not self._doubts.waiting and not self._counting.busy
 
     def kept_for_successor(self, later: timedelta = timedelta(0)) -> Kept:
         """What a new pipeline of this camera needs, so that it repeats nothing.
@@ -145,39 +149,44 @@ class Pipeline:
         Args:
             later: Added to all times, if the clock was set meanwhile.
         """
-        camera = fingerprint(self._camera)
-        return Kept(camera, self._place or "", self._repeats.as_json(later), self._slot)
+        return self._kept(self._place or "", later)
 
     def _outcome(self, entries: Sequence[Entry | None]) -> Outcome:
         kept = self._kept_at(self._place) if self._place and self.is_quiet else None
-        return Outcome(tuple(entry for entry in entries if entry is not None), kept)
+        found = tuple(entry for entry in entries if entry is not None)
+        bare = any(entry.passage.plate_quad_px is None for entry in found)
+        marks = self._counting.marks() if bare and not self._camera.live else None
+        return Outcome(found, kept, marks)
 
     def _kept_at(self, place: str) -> str:
-        camera = fingerprint(self._camera)
-        return Kept(camera, place, self._repeats.as_json(), self._slot).dump()
+        return self._kept(place).dump()
+
+    def _kept(self, place: str, later: timedelta = timedelta(0)) -> Kept:
+        return Kept(
+            fingerprint(self._camera),
+            place,
+            self._repeats.as_json(later),
+            self._slot,
+            tuple(self._scale.as_list()),
+            learns_from=self._counting.learns_from or place,
+            until_us=None if self._camera.live else self._seen_us,
+            marks=None if self._camera.live else self._counting.marks(),
+        )
+
+    def _is_known(self, at: datetime) -> bool:
+        """Whether a frame is read again only to know the road."""
+        if self._learns_until_us is None:
+            return False
+        if to_microseconds(at) <= self._learns_until_us:
+            return True
+        self._learns_until_us = None
+        self._counting.begin()
+        return False
 
     def _is_finished(self, track: Track) -> bool:
         """Whether a vehicle in view was reported, or stays without ever being worth it."""
         long = timedelta(seconds=self._rules.hold_limit_s * _UNSURE_HOLD)
         return track.number in self._reported or track.last_at - track.first_at >= 2 * long
-
-    # ------------------------------------------------------------------ looking
-
-    def _counting_line(self) -> TripLine:
-        camera = self._camera
-        ends = camera.trip_line or _COUNTING_LINE
-        return TripLine(ends, self._scene, camera.min_vehicle_width)
-
-    def _view(self, frame: Frame) -> View | None:
-        """What moves in a frame; follows it over the trip line."""
-        if self._foreground is None:
-            return None
-        occupied = self._line is not None and self._line.occupied
-        view = self._foreground.see(frame.image, occupied=occupied)
-        self._moved |= view.moved
-        if self._line is not None:
-            self._line.see(frame, view)
-        return view
 
     def _is_due(self, at: datetime) -> bool:
         """Whether a frame is the first of its stretch of time.
@@ -233,17 +242,7 @@ class Pipeline:
                     body = self._bodies.setdefault(track.number, {})
                     color = body_color(image, read.quad)
                     body[color] = body.get(color, 0) + 1
-        self._note_plates(at)
-
-    def _note_plates(self, at: datetime) -> None:
-        """Tell the trip line where plates are, or would be."""
-        if self._line is None:
-            return
-        width_px, height_px = self._frame_size_px
-        for track in self._tracker.open_tracks:
-            if at - track.last_at <= _LOST_WITHIN:
-                x, y = track.expected(at)
-                self._line.note_plate(at, x / width_px, y / height_px, track)
+        self._counting.note_plates(at, self._tracker.open_tracks, self._frame_size_px)
 
     def _detections(self, image: Image) -> list[Detection]:
         """The plates in the region of interest; those that the picture cuts off are none yet."""
@@ -253,7 +252,7 @@ class Pipeline:
             box = detection.quad.box()
             x_share = (box.x1 + box.x2) / 2 / width_px
             y_share = (box.y1 + box.y2) / 2 / height_px
-            whole = self._stills or _is_whole(box, width_px, height_px)
+            whole = self._stills or is_whole(box, width_px, height_px)
             if whole and self._scene.contains(x_share, y_share):
                 found.append(detection)
         return found
@@ -282,13 +281,16 @@ class Pipeline:
         ends = self._camera.trip_line
         return ends is not None and has_crossed(track.points, ends, self._frame_size_px)
 
-    def _close(self, tracks: Sequence[Track]) -> list[Entry | None]:
+    def _close(self, tracks: Sequence[Track], *, hold: bool = False) -> list[Entry | None]:
+        """The passages of tracks that have ended; with ``hold`` those that are not sure wait."""
         entries = []
         for track in tracks:
             if track.number not in self._reported:
+                doubtful = hold and not self._stills and self._vote(track).state != "read"
+                if doubtful and self._doubts.hold(track, self._frame_size_px):
+                    continue
                 entries.append(self._report(track, track.last_at))
-            for kept in (self._shots, self._reported, self._reports, self._votes, self._bodies):
-                kept.pop(track.number, None)
+            self._forget(track)
         return entries
 
     def _report(self, track: Track, at: datetime) -> Entry | None:
@@ -297,10 +299,12 @@ class Pipeline:
         shots = self._shots.get(track.number, [])
         worth = is_worth_reporting(
             track, result, min_width_px=self._rules.min_plate_width_px, stills=self._stills
-        )
+        ) and (result.state != "unread" or self._scale.is_plausible(track.box))
         if not worth or not shots:
             return None
         sure = result.state == "read"
+        if sure:
+            self._explain(track, result.text)
         again = self._reported.get(track.number)
         span = (track.first_at, track.last_at)
         earlier = again or self._repeats.find(result.text, track.box, span, sure=sure)
@@ -329,6 +333,18 @@ class Pipeline:
             )
         )
 
+    def _explain(self, sure: Track, text: str) -> None:
+        """A plate that is sure says how wide plates are, and whose those were that were not."""
+        if sure.number not in self._reported:
+            self._scale.learn(sure.box)
+        for lost in self._doubts.explained_by(sure, text):
+            lost.reported = True
+            self._forget(lost)
+
+    def _forget(self, track: Track) -> None:
+        for kept in (self._shots, self._reported, self._reports, self._votes, self._bodies):
+            kept.pop(track.number, None)
+
     def _entry(self, seen: Seen) -> Entry:
         track = seen.track
         nth = self._reports.get(track.number, 0)
@@ -350,29 +366,23 @@ class Pipeline:
 
     def _unplated(self, patches: Sequence[Patch]) -> list[Entry | None]:
         """The passages of vehicles that no plate explains."""
-        if self._line is None:
-            return []
         entries: list[Entry | None] = []
-        waiting, self._undecided = [*self._undecided, *patches], []
-        in_view = {track.number for track in self._tracker.open_tracks}
-        for patch in waiting:
-            if any(track.reported for track in patch.tracks.values()):
-                continue
-            if in_view & patch.tracks.keys():
-                self._undecided.append(patch)
-            elif self._line.is_vehicle(patch):
+        for patch in patches:
+            lost = self._close(self._doubts.of(patch.tracks))  # it has crossed the line
+            entries += lost
+            if not any(lost):
                 entries.append(self._unplated_entry(patch))
         return entries
 
     def _unplated_entry(self, patch: Patch) -> Entry | None:
         if patch.shot is None or patch.box is None:
             return None
-        middle = f"{patch.x:.1f}"
+        self._counting.mark(patch)
         return make_unplated(
             patch,
-            passage_id=self._id(patch.shot.captured_at, patch.first_at, "line", middle),
+            passage_id=self._id(patch.shot.captured_at, patch.first_at, "line", f"{patch.x:.1f}"),
             camera_id=self._camera.id,
-            lane=self._scene.lane(patch.x, self._line.y_at(patch.x)) if self._line else None,
+            lane=self._counting.lane(patch),
             clock=self._clock_state(),
             models=self._models,
         )
@@ -388,9 +398,3 @@ class Pipeline:
             )
             known = self._votes[track.number] = (track.attempts, result)
         return known[1]
-
-
-def _is_whole(box: Box, width_px: int, height_px: int) -> bool:
-    """Whether a plate is not cut off by the edge of the picture."""
-    room = max(_EDGE_PX, _EDGE_PART * box.width_px)
-    return min(box.x1, box.y1) >= room and box.x2 <= width_px - room and box.y2 <= height_px - room

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from anpr import Detection, PlateRead
 from anpr.types import Image
 from checkpoint_agent.config import CameraConfig
+from checkpoint_agent.frames import from_microseconds
 from checkpoint_agent.outbox_values import Entry
 
 
@@ -39,16 +41,38 @@ class Kept:
     repeats: str
     slot: int | None = None
     """The stretch of time in which the last frame lay; see :meth:`Pipeline._is_due`."""
+    scale: tuple[float, ...] = ()
+    """How wide plates are; see :class:`~checkpoint_agent.plate_scale.PlateScale`."""
+    learns_from: str = ""
+    """An earlier place, from which the empty road is learned again."""
+    until_us: int | None = None
+    """Capture time of the last frame before ``place``: up to it there is only to learn."""
+    marks: str | None = None
+    """Vehicles without a plate that were reported; kept by itself, with each of them."""
 
     @classmethod
-    def load(cls, text: str | None, camera: CameraConfig) -> "Kept | None":
+    def load(
+        cls, text: str | None, camera: CameraConfig, marks: str | None = None
+    ) -> "Kept | None":
         """What was kept for this camera; ``None`` if nothing, or of another source."""
         kept = cls(**json.loads(text)) if text else None
-        return kept if kept and kept.source == fingerprint(camera) else None
+        if kept is None or kept.source != fingerprint(camera):
+            return None
+        return replace(kept, marks=marks)
+
+    @property
+    def reads_from(self) -> str | None:
+        """The place from which the recording is to be read."""
+        return self.learns_from or self.place or None
+
+    @property
+    def until(self) -> datetime | None:
+        """Capture time of the last frame that was finished."""
+        return None if self.until_us is None else from_microseconds(self.until_us)
 
     def dump(self) -> str:
         """As one string."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(replace(self, marks=None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +82,13 @@ class Outcome:
     entries: tuple[Entry, ...] = ()
     kept: str | None = None
     """To be kept together with ``entries``: all before this is finished. ``None``: not so."""
+    marks: str | None = None
+    """To be kept together with ``entries``, too; see :attr:`Kept.marks`."""
+
+
+def marks_of(camera_id: str) -> str:
+    """Under which name a camera's marks are kept: no camera can be called so."""
+    return f"{camera_id}#line"
 
 
 def fingerprint(camera: CameraConfig) -> str:

@@ -34,15 +34,16 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 class Pace:
     """Holds frames back until their time has come."""
 
-    def __init__(self, config: CameraConfig, clock: Clock) -> None:
-        """Follow ``config.pace`` and ``config.speed``."""
+    def __init__(self, config: CameraConfig, clock: Clock, known_until: datetime | None) -> None:
+        """Follow ``config.pace`` and ``config.speed``; what is known already is not waited for."""
+        self._known_until = known_until
         self._speed = config.speed if config.pace == "recorded" else None
         self._clock = clock
         self._start: tuple[datetime, float] | None = None
 
     def wait(self, captured_at: datetime, stop: Event) -> None:
         """Return when a frame of this capture time is due, or when ``stop`` is set."""
-        if self._speed is None:
+        if self._speed is None or (self._known_until and captured_at <= self._known_until):
             return
         now_s = self._clock.monotonic_s()
         if self._start is None:
@@ -66,7 +67,13 @@ class Folder:
     recorded = True
 
     def __init__(
-        self, config: CameraConfig, place: str | None, clock: Clock, *, idle_exit_s: float | None
+        self,
+        config: CameraConfig,
+        place: str | None,
+        clock: Clock,
+        *,
+        idle_exit_s: float | None,
+        known_until: datetime | None = None,
     ) -> None:
         """Prepare to read.
 
@@ -75,12 +82,13 @@ class Folder:
             place: From where to continue; ``None`` from the start.
             clock: Tells the time.
             idle_exit_s: With ``follow``: ends after so long without a new picture, if ever.
+            known_until: What was captured up to then was read before.
         """
         self._path = Path(config.source)
         self._config = config
         self._clock = clock
         self._idle_exit_s = idle_exit_s
-        self._pace = Pace(config, clock)
+        self._pace = Pace(config, clock, known_until)
         self._seen: set[str] = set()
         self._number = 0
         self._after: _Item | None = None
@@ -240,12 +248,19 @@ class Video:
 
     recorded = True
 
-    def __init__(self, config: CameraConfig, place: str | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: CameraConfig,
+        place: str | None,
+        clock: Clock,
+        *,
+        known_until: datetime | None = None,
+    ) -> None:
         """Prepare to read from a place; ``None`` from the start."""
         self._path = Path(config.source)
         self._config = config
         self._clock = clock
-        self._pace = Pace(config, clock)
+        self._pace = Pace(config, clock, known_until)
         self._done = 0
         self._started_us: int | None = None
         if place is not None:

@@ -25,7 +25,13 @@ _COVERED = 0.5
 _GAP_PART = 0.35
 """A gap in a run narrower than this part of the least vehicle is none: glass looks like road."""
 _SAME_OVERLAP = 0.3
-_ENDED = timedelta(seconds=0.3)
+_CLEAR_ROAD = 0.05
+"""Half the height of the stretch of road that must be seen behind a vehicle, share of the
+picture's height: some metre of it."""
+_CLEAR_PART = 0.1
+"""It is seen if no more than this part of it is covered."""
+_ENDED = timedelta(seconds=1.0)
+"""What was not seen on the line for so long is gone, even if the road does not look clear."""
 _SETTLES = timedelta(seconds=0.7)
 """So long after its end a patch waits for plates that belong to it."""
 _LEAST_FRAMES = 3
@@ -39,8 +45,11 @@ _BELOW_PICTURE = 1.15
 what is on the line: a vehicle reaches from its plate upwards, whichever way it drives."""
 _BESIDE = 0.25
 _AROUND = timedelta(seconds=0.3)
+_FOLLOWS = timedelta(seconds=0.8)
+"""No vehicle's nose follows another's over the line within so short a time."""
 _WHOLE_LINE = 0.92
 """What covers more of the line than this is a change of light."""
+_TRACKS_LIMIT = 200
 _OUTSIDE = -1
 
 
@@ -93,6 +102,10 @@ class TripLine:
         self._ended: list[Patch] = []
         self._known_places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self._all_covered = False
+        self._above: dict[int, bool] = {}
+        """Tracks whose plate was seen lately: whether above the line."""
+        self._crossed: list[tuple[datetime, float, Track]] = []
+        """Plates that came down over the line lately."""
 
     @property
     def occupied(self) -> bool:
@@ -112,16 +125,27 @@ class TripLine:
     def see(self, frame: Frame, view: View) -> None:
         """Follow what is on the line into this frame."""
         at = frame.captured_at
-        if view.mask is None:
+        if view.mask is None or view.changed is None:
             return
         for x1, x2 in self._runs(view.mask):
             self._extend(frame, view, x1, x2)
-        gone = [p for p in self._open if not timedelta(0) <= at - p.last_at <= _ENDED]
+        gone = [
+            p
+            for p in self._open
+            if not timedelta(0) <= at - p.last_at <= _ENDED
+            or (p.last_at != at and self._is_clear(view.changed, p))
+        ]
         self._open = [p for p in self._open if p not in gone]
         self._ended += gone
 
     def note_plate(self, at: datetime, x_share: float, y_share: float, track: Track) -> None:
         """A plate of a track was seen at a place."""
+        beyond = y_share > self.y_at(x_share)
+        if beyond and self._above.get(track.number):
+            self._crossed.append((at, x_share, track))
+        self._above[track.number] = not beyond
+        while len(self._above) > _TRACKS_LIMIT:
+            del self._above[next(iter(self._above))]
         if not self.y_at(x_share) - _ABOVE_LINE <= y_share <= _BELOW_PICTURE:
             return
         for patch in (*self._open, *self._ended):
@@ -172,6 +196,21 @@ class TripLine:
             joined += self._joined(list(zip(edges[::2], edges[1::2], strict=True)))
         return joined
 
+    def _is_clear(self, mask: Mask, patch: Patch) -> bool:
+        """Whether the road is seen where a patch was.
+
+        A lorry's wet roof looks like road, too, but never all of it at once: the patch goes on.
+        """
+        high, wide = mask.shape[:2]
+        rows, _ = self._places(high, wide)
+        left = min(int(patch.x1 * wide), wide - 1)
+        columns = np.arange(left, max(left + 1, int(patch.x2 * wide)))
+        reach = max(1, round(_CLEAR_ROAD * high))
+        stretch = [
+            mask[(rows[columns] + n).clip(0, high - 1), columns] for n in range(-reach, reach + 1)
+        ]
+        return bool(np.mean(stretch) <= _CLEAR_PART * 255)
+
     def _places(self, high: int, wide: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """For each column of the mask the row of the line, and the lane or :data:`_OUTSIDE`."""
         if self._known_places is None:
@@ -196,11 +235,7 @@ class TripLine:
         return [(x1, x2) for x1, x2 in joined if x2 - x1 >= self._least / 2]
 
     def _extend(self, frame: Frame, view: View, x1: float, x2: float) -> None:
-        same = [p for p in self._open if _overlap(p, x1, x2) >= _SAME_OVERLAP]
-        if not same:  # a lorry's wet side looks like road for a while: it is not the next vehicle
-            same = [p for p in self._ended if _overlap(p, x1, x2) >= _SAME_OVERLAP][-1:]
-            self._ended = [p for p in self._ended if p not in same]
-            self._open += same
+        same = [p for p in self._open if overlap(p, x1, x2) >= _SAME_OVERLAP]
         if same:
             patch, *others = sorted(same, key=lambda p: (p.first_at, p.x1))
             for other in others:  # two runs have become one: it is one vehicle
@@ -210,12 +245,24 @@ class TripLine:
             patch.frames += 1
         else:
             patch = Patch(frame.captured_at, frame.captured_at, x1, x2)
+            patch.tracks |= self._just_crossed(patch)
             self._open.append(patch)
         patch.whole_line = patch.whole_line or self._all_covered
         wider = x2 - x1 > 1.05 * (patch.x2 - patch.x1)
         if wider:
             patch.x1, patch.x2 = x1, x2
         self._picture(patch, frame, view, wider=wider)
+
+    def _just_crossed(self, patch: Patch) -> dict[int, Track]:
+        """Whose plate came over the line so shortly before that this is still its vehicle."""
+        at = patch.first_at
+        self._crossed = [c for c in self._crossed if abs(at - c[0]) <= _FOLLOWS]
+        room = _BESIDE * (patch.x2 - patch.x1)
+        return {
+            track.number: track
+            for _, x, track in self._crossed
+            if patch.x1 - room <= x <= patch.x2 + room
+        }
 
     def _picture(self, patch: Patch, frame: Frame, view: View, *, wider: bool) -> None:
         """Keep the frame that shows a patch's vehicle best.
@@ -244,7 +291,7 @@ def _column(patch: Patch, wide_px: int, high_px: int) -> Box:
     return Box(x1 * wide_px, 0.0, x2 * wide_px, float(high_px))
 
 
-def _overlap(patch: Patch, x1: float, x2: float) -> float:
+def overlap(patch: Patch, x1: float, x2: float) -> float:
     """Of the narrower of the two."""
     common = min(patch.x2, x2) - max(patch.x1, x1)
     return common / max(1e-6, min(patch.x2 - patch.x1, x2 - x1))

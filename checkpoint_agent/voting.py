@@ -59,7 +59,7 @@ def vote(reads: Sequence[PlateRead], *, sure_reads: int, sure_alone_score: float
     Args:
         reads: In any order; reads without text are allowed and say nothing.
         sure_reads: A character is claimed if so many reads agree on it.
-        sure_alone_score: A lone read of this score is claimed whole.
+        sure_alone_score: A lone read of a higher score is claimed whole; 1 = none is.
     """
     group = _agreeing_group([read for read in reads if read.text and len(read.text) <= _LONGEST])
     if not group:
@@ -76,7 +76,7 @@ def vote(reads: Sequence[PlateRead], *, sure_reads: int, sure_alone_score: float
         else UNREAD
         for place, char in enumerate(text)
     ]
-    if len(group) < sure_reads and UNREAD not in claimed and group[0].score < sure_alone_score:
+    if len(group) < sure_reads and UNREAD not in claimed and group[0].score <= sure_alone_score:
         claimed[_weakest(text, tallies)] = UNREAD
     return _as_vote(text, "".join(claimed), tallies, lined_up, colors)
 
@@ -205,7 +205,7 @@ def _is_claimed(
     if len(lined_up) >= sure_reads:
         weight = fsum(read.score for read, _ in agreeing)
         return len(agreeing) >= sure_reads and 2 * weight > fsum(read.score for read, _ in said)
-    if lined_up[0][0].score >= alone:
+    if lined_up[0][0].score > alone:
         return bool(agreeing)
     return any(character.score >= _CLAIMED_ALONE for _, character in agreeing)
 

@@ -2,7 +2,9 @@
 
 A copy that came over the link in this run is held in memory as it is. On the disk it lies hashed:
 each plate through scrypt, with the box's key as salt, so that nobody reads out of a stolen box
-whom the police look for. After a restart without a link the hashed copy matches by itself.
+whom the police look for. After a restart without a link the hashed copy matches by itself: whole
+plates, for a hash tells nothing of a plate that is a little different. Patterns, descriptions and
+what a misread may mean are held in memory alone and pulled again.
 
 What the key is worth, see docs/decisions/0016: whoever has it can try plates one by one, and
 scrypt makes each try cost some 20 ms.
@@ -14,21 +16,23 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
-from anpr.plate import is_rubbish, normalise
+from anpr.watch import Indexed, Seen, Watched, WatchIndex, judge, seen_of
+from anpr.watch.index import built
 from checkpoint_agent.errors import ConfigError
 from checkpoint_agent.frames import from_microseconds, to_microseconds
-from server.wire import LocalMatch, Watch, WatchlistCopy
+from server.wire import LocalMatch, Passage, Watch, WatchlistCopy, WatchRule
 
 log = logging.getLogger(__name__)
 
-_PLATE_LENGTH = 16
-"""As the server keeps plates."""
+_MANY_LATE = 20_000
+"""So many entries beside the sorted ones, and the index is made anew."""
 _MOST_ENTRIES = 32
 _KEY_BYTES = 32
 _SCRYPT = {"n": 2**13, "r": 8, "p": 1, "dklen": 16}
@@ -36,22 +40,8 @@ _SCRYPT = {"n": 2**13, "r": 8, "p": 1, "dklen": 16}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """An entry that looks for some plate."""
-
-    entry_id: int
-    level: int
-    valid_from: datetime
-    valid_to: datetime | None
-
-    def is_valid(self, at: datetime) -> bool:
-        """Whether the entry holds at an instant; its end is exclusive, as on the server."""
-        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
-
-
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """A plate that somebody looks for."""
+    """A vehicle that somebody looks for."""
 
     level: int
     """Of the gravest entry."""
@@ -65,8 +55,12 @@ class Copy(Protocol):
     def revision(self) -> int:
         """Its number."""
 
-    def targets(self, plate: str) -> tuple[Target, ...]:
-        """The entries that look for a normalised plate, whether they hold now or not."""
+    @property
+    def zone(self) -> ZoneInfo:
+        """Of the entries' hours."""
+
+    def meant(self, seen: Seen) -> Iterable[Watched]:
+        """The entries that may look for a vehicle, whether they hold now or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +68,54 @@ class PlainCopy:
     """As it came over the link; in memory only."""
 
     revision: int
-    by_plate: Mapping[str, tuple[Target, ...]]
+    zone: ZoneInfo
+    entries: Mapping[int, Watched]
+    index: WatchIndex
 
     @classmethod
-    def of(cls, copy: WatchlistCopy) -> "PlainCopy":
-        """The copy as the server sent it."""
-        by_plate: dict[str, tuple[Target, ...]] = {}
-        for watch in copy.entries:
-            by_plate[watch.plate] = (*by_plate.get(watch.plate, ()), _target(watch))
-        return cls(copy.revision, by_plate)
+    def of(cls, copy: WatchlistCopy, before: "PlainCopy | None" = None) -> "PlainCopy":
+        """The copy as the server sent it, put on top of the one it is the difference to.
 
-    def targets(self, plate: str) -> tuple[Target, ...]:
-        """The entries that look for a plate."""
-        return self.by_plate.get(plate, ())
+        Raises:
+            ValueError: it is the difference to another revision than the one that is held.
+        """
+        sent = {one.entry_id: _watched(one) for one in copy.entries}
+        sent |= {one.entry_id: _watched(one) for one in copy.rules}
+        zone = ZoneInfo(copy.time_zone)
+        if copy.since is None:
+            return cls(copy.revision, zone, sent, built(map(_indexed, sent.values())))
+        if before is None or before.revision != copy.since:
+            raise ValueError(f"differences to revision {copy.since}, which is not held")
+        gone = frozenset(copy.ended)
+        entries = {n: one for n, one in before.entries.items() if n not in gone} | sent
+        if before.index.late < _MANY_LATE:
+            for one in sent.values():
+                before.index.add(_indexed(one))
+            return cls(copy.revision, zone, entries, before.index)
+        return cls(copy.revision, zone, entries, built(map(_indexed, entries.values())))
+
+    def meant(self, seen: Seen) -> Iterable[Watched]:
+        """The entries that may look for a vehicle."""
+        found = dict.fromkeys(self.index.candidates(seen))
+        return (self.entries[n] for n in found if n in self.entries)
 
 
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
-    """As it lies on the disk: digests instead of plates."""
+    """As it lies on the disk: digests instead of plates, and whole plates alone."""
 
     revision: int
+    zone: ZoneInfo
     key: bytes
-    by_digest: Mapping[str, tuple[Target, ...]]
+    by_digest: Mapping[str, tuple[Watched, ...]]
+    """The plates of these are ''."""
 
-    def targets(self, plate: str) -> tuple[Target, ...]:
-        """The entries that look for a plate; takes some 20 ms."""
-        return self.by_digest.get(digest(plate, self.key), ()) if self.by_digest else ()
+    def meant(self, seen: Seen) -> Iterable[Watched]:
+        """The entries that look for the very plate; takes some 20 ms."""
+        if not seen.plate or not self.by_digest:
+            return ()
+        found = self.by_digest.get(digest(seen.plate, self.key), ())
+        return (replace(one, plate=seen.plate) for one in found)
 
 
 def digest(plate: str, key: bytes) -> str:
@@ -107,29 +123,38 @@ def digest(plate: str, key: bytes) -> str:
     return hashlib.scrypt(plate.encode(), salt=key, **_SCRYPT).hex()
 
 
-def match(copy: Copy | None, plate: str, captured_at: datetime, now: datetime) -> Hit | None:
-    """Whom a plate belongs to that somebody looks for; the same rule as on the server.
-
-    An entry counts if it held when the vehicle was captured or holds now: a clock that is slow
-    must not hide a vehicle whose entry is minutes old.
+def match(
+    copy: Copy | None, seen: Seen, camera_id: str, captured_at: datetime, now: datetime
+) -> Hit | None:
+    """Who is looked for; the server judges by the same code (:mod:`anpr.watch`).
 
     Args:
         copy: The watchlist, if the box holds one.
-        plate: As voted, in any spelling.
+        seen: What was seen of the vehicle.
+        camera_id: By which camera.
         captured_at: When the vehicle was seen.
-        now: The present instant.
+        now: The present instant; an entry counts if it held then or holds now: a clock that is
+            slow must not hide a vehicle whose entry is minutes old.
     """
-    wanted = normalise(plate)[:_PLATE_LENGTH]
-    if copy is None or is_rubbish(wanted):
+    if copy is None:
         return None
-    found = sorted(
-        (t for t in copy.targets(wanted) if t.is_valid(captured_at) or t.is_valid(now)),
-        key=lambda target: (target.level, target.entry_id),
-    )[:_MOST_ENTRIES]
+    judged = (judge(w, seen, camera_id, (captured_at, now), copy.zone) for w in copy.meant(seen))
+    found = sorted(filter(None, judged), key=lambda m: (m.level, m.entry_id))[:_MOST_ENTRIES]
     if not found:
         return None
-    entry_ids = tuple(target.entry_id for target in found)
+    entry_ids = tuple(one.entry_id for one in found)
     return Hit(found[0].level, LocalMatch(revision=copy.revision, entry_ids=entry_ids))
+
+
+def seen_in(passage: Passage) -> Seen:
+    """What matching takes of a passage."""
+    return seen_of(
+        passage.plate.text,
+        passage.plate.characters,
+        plate_kind=passage.plate.kind,
+        plate_color=passage.plate.color,
+        vehicle_color=passage.vehicle_color,
+    )
 
 
 class LocalWatchlist:
@@ -159,13 +184,24 @@ class LocalWatchlist:
         """Of the copy in force; ``None`` if there is none."""
         return None if self._copy is None else self._copy.revision
 
-    def match(self, plate: str, captured_at: datetime, now: datetime) -> Hit | None:
-        """See :func:`match`."""
-        return match(self._copy, plate, captured_at, now)
+    @property
+    def takes_differences(self) -> bool:
+        """Whether what has changed can be put on top of the copy in force."""
+        return isinstance(self._copy, PlainCopy)
+
+    def match(self, passage: Passage, now: datetime) -> Hit | None:
+        """Who is looked for; see :func:`match`."""
+        seen = seen_in(passage)
+        return match(self._copy, seen, passage.camera_id, passage.captured_at, now)
 
     def take(self, copy: WatchlistCopy, tag: str | None) -> None:
-        """Put a copy in force at once; it reaches the disk with :meth:`seal`."""
-        self._copy, self.tag = PlainCopy.of(copy), tag
+        """Put a copy in force at once; it reaches the disk with :meth:`seal`.
+
+        Raises:
+            ValueError: it is the difference to another revision than the one that is held.
+        """
+        before = self._copy if isinstance(self._copy, PlainCopy) else None
+        self._copy, self.tag = PlainCopy.of(copy, before), tag
 
     def seal(self, stop: threading.Event | None = None) -> bool:
         """Write the copy in force to the disk, hashed; whether it is there.
@@ -178,16 +214,23 @@ class LocalWatchlist:
         copy, tag = self._copy, self.tag
         if not isinstance(copy, PlainCopy):
             return True
-        sealed: dict[str, tuple[Target, ...]] = {}
-        for plate, targets in copy.by_plate.items():
+        sealed: dict[str, tuple[Watched, ...]] = {}
+        digests: dict[str, str] = {}
+        whole = True
+        for one in copy.entries.values():
             if stop is not None and stop.is_set():
                 return False
-            if plate not in self._digests:
-                self._digests[plate] = digest(plate, self._key)
-            sealed[self._digests[plate]] = targets
-        self._digests = {plate: self._digests[plate] for plate in copy.by_plate}
+            whole = whole and one.match == "exact"
+            if one.match not in {"exact", "fuzzy"}:
+                continue
+            place = self._digests.get(one.plate) or digest(one.plate, self._key)
+            self._digests[one.plate] = digests[one.plate] = place
+            sealed[place] = (*sealed.get(place, ()), one)
+        self._digests = digests
         with self._writing:
-            self._write(SealedCopy(copy.revision, self._key, sealed), tag)
+            # what cannot lie here has to be pulled again: such a copy goes by no tag
+            found = SealedCopy(copy.revision, copy.zone, self._key, sealed)
+            self._write(found, tag if whole else None)
         return True
 
     def forget(self) -> None:
@@ -200,8 +243,9 @@ class LocalWatchlist:
             "key": _name_of(self._key),
             "revision": sealed.revision,
             "tag": tag,
+            "time_zone": sealed.zone.key,
             "targets": {
-                place: [_row(t) for t in found] for place, found in sealed.by_digest.items()
+                place: [_row(one) for one in found] for place, found in sealed.by_digest.items()
             },
         }
         temporary = self._path.with_suffix(".new")
@@ -222,7 +266,8 @@ class LocalWatchlist:
                 place: tuple(_from_row(row) for row in rows)
                 for place, rows in content["targets"].items()
             }
-            self._copy = SealedCopy(int(content["revision"]), self._key, by_digest)
+            zone = ZoneInfo(content["time_zone"])
+            self._copy = SealedCopy(int(content["revision"]), zone, self._key, by_digest)
             self.tag = content["tag"]
         except FileNotFoundError:
             return
@@ -230,19 +275,61 @@ class LocalWatchlist:
             log.warning("the copy of the watchlist cannot be used, it is pulled anew: %s", error)
 
 
-def _target(watch: Watch) -> Target:
-    return Target(watch.entry_id, watch.level, watch.valid_from, watch.valid_to)
+def _watched(sent: Watch | WatchRule) -> Watched:
+    """An entry as matching needs it; the places are cameras."""
+    cameras = None if sent.cameras is None else frozenset(sent.cameras)
+    hours = tuple(_span(span) for span in sent.hours)
+    if isinstance(sent, WatchRule):
+        return Watched(
+            sent.entry_id, sent.match, sent.plate, sent.level, sent.valid_from, sent.valid_to, 0.0,
+            frozenset(sent.plate_kinds), frozenset(sent.plate_colors),
+            frozenset(sent.vehicle_colors), cameras, hours,
+        )  # fmt: skip
+    return Watched(
+        sent.entry_id,
+        "exact" if sent.tolerance is None else "fuzzy",
+        sent.plate,
+        sent.level,
+        sent.valid_from,
+        sent.valid_to,
+        sent.tolerance or 0.0,
+        places=cameras,
+        hours=hours,
+    )
 
 
-def _row(target: Target) -> tuple[int, int, int, int | None]:
-    until = None if target.valid_to is None else to_microseconds(target.valid_to)
-    return target.entry_id, target.level, to_microseconds(target.valid_from), until
+def _indexed(one: Watched) -> Indexed:
+    return Indexed(
+        one.entry_id, one.match, one.plate, one.tolerance, one.plate_kinds, one.plate_colors,
+        one.vehicle_colors,
+    )  # fmt: skip
 
 
-def _from_row(row: tuple[int, int, int, int | None]) -> Target:
-    entry_id, level, from_us, to_us = row
-    until = None if to_us is None else from_microseconds(to_us)
-    return Target(int(entry_id), int(level), from_microseconds(from_us), until)
+def _span(text: str) -> tuple[time, time]:
+    """``22:00-05:00``; the end 24:00 is midnight."""
+    begin, _, end = text.partition("-")
+    return time.fromisoformat(begin), time.fromisoformat(end.replace("24:", "00:"))
+
+
+def _row(one: Watched) -> list[Any]:
+    until = None if one.valid_to is None else to_microseconds(one.valid_to)
+    cameras = None if one.places is None else sorted(one.places)
+    hours = [(begin.isoformat(), end.isoformat()) for begin, end in one.hours]
+    return [one.entry_id, one.level, to_microseconds(one.valid_from), until, cameras, hours]
+
+
+def _from_row(row: list[Any]) -> Watched:
+    entry_id, level, from_us, to_us, cameras, hours = row
+    return Watched(
+        int(entry_id),
+        "exact",
+        "",
+        int(level),
+        from_microseconds(from_us),
+        None if to_us is None else from_microseconds(to_us),
+        places=None if cameras is None else frozenset(cameras),
+        hours=tuple((time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in hours),
+    )
 
 
 def _name_of(key: bytes) -> str:

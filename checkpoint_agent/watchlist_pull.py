@@ -6,7 +6,6 @@ import random
 import threading
 
 import httpx
-from pydantic import ValidationError
 
 from checkpoint_agent.clock import Clock
 from checkpoint_agent.config_upkeep import ServerConfig, WatchlistConfig
@@ -67,14 +66,17 @@ class WatchlistPull:
     def pull(self) -> None:
         """Ask once; a failure leaves the copy in force as it is."""
         try:
-            answer = self._link.request("GET", WATCHLIST_PATH, known_tag=self._watchlist.tag)
+            path = WATCHLIST_PATH
+            if self._watchlist.takes_differences:
+                path += "?differences=true"
+            answer = self._link.request("GET", path, known_tag=self._watchlist.tag)
             if answer.status == 200:
                 copy = WatchlistCopy.model_validate_json(answer.body)
                 self._watchlist.take(copy, answer.tag)
                 extra = {"revision": copy.revision, "entries": len(copy.entries)}
                 log.info("watchlist taken over", extra=extra)
             self.confirmed_s, self.fault = self._clock.monotonic_s(), None
-        except (ServerUnavailable, ValidationError) as error:
+        except (ServerUnavailable, ValueError) as error:
             fault = str(error) if isinstance(error, ServerUnavailable) else "no watchlist"
             if fault != self.fault:
                 log.warning("watchlist not renewed: %s", fault)

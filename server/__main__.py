@@ -14,6 +14,7 @@ from server.checkpoints.service import CheckpointPlace, put_camera, put_checkpoi
 from server.clock import utc_now
 from server.db import Database
 from server.errors import RequestError, ServerError
+from server.roads import commands as road_commands
 from server.seed import apply_seed, load_seed
 from server.settings import Settings, load_settings
 from server.wire_schema import write_schemas
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
     storage_commands.add_commands(commands)
     add_commands(commands)
+    road_commands.add_commands(commands)
     _checkpoint_parser(commands.add_parser("checkpoint", help="the registry of checkpoints"))
 
     command = commands.add_parser(

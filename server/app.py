@@ -13,12 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from server import audit_routes, health
+from server.alerts import overdue
 from server.alerts import routes as alert_routes
 from server.alerts.stream import AlertStream
+from server.analyses import routes as analysis_routes
+from server.analyses.runner import JobRunner
 from server.audit_anchor import note_head
 from server.auth import approval_routes, user_routes
 from server.auth import routes as auth_routes
 from server.auth.limits import RateLimiter
+from server.cases import routes as case_routes
 from server.checkpoints import routes as checkpoint_routes
 from server.clock import Clock, utc_now
 from server.context import AppContext
@@ -30,11 +34,16 @@ from server.ingest import routes as ingest_routes
 from server.ingest.evidence_s3 import picture_store
 from server.ingest.intake import Intake
 from server.metrics import Metrics
+from server.notices import routes as notice_routes
+from server.notices.messenger import Messenger
 from server.passages import routes as passage_routes
 from server.passages.known import KnownPlates
 from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
+from server.trajectories.traffic import TrafficCache
 from server.upkeep import Upkeep
+from server.vehicles import routes as vehicle_routes
+from server.vehicles.register import connected
 from server.watchlists import copies as watchlist_copies
 from server.watchlists import routes as watchlist_routes
 from server.watchlists.matching import WatchlistCache
@@ -52,7 +61,11 @@ _ROUTERS = (
     watchlist_routes.router,
     watchlist_copies.router,
     alert_routes.router,
+    notice_routes.router,
+    case_routes.router,
     checkpoint_routes.router,
+    analysis_routes.router,
+    vehicle_routes.router,
     audit_routes.router,
     user_routes.router,
     approval_routes.router,
@@ -77,6 +90,8 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         metrics=metrics,
         limiter=RateLimiter(settings.limits.requests_per_minute),
         plates=KnownPlates(),
+        traffic=TrafficCache(settings),
+        vehicles=connected(settings.vehicles),
     )
     app = FastAPI(
         title="Kakou 卡口",
@@ -119,16 +134,29 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         lambda step: context.metrics.upkeep_failures.labels(step).inc(),
     )
     upkeep.start()
+    messenger = Messenger(
+        context.settings,
+        context.database,
+        context.clock,
+        lambda channel, state: context.metrics.notices.labels(channel, state).inc(),
+    )
+    messenger.start()
+    runner = JobRunner(context.settings, context.database, context.clock)
+    if context.settings.analyses.run_jobs:
+        runner.start()
     tasks = (
         asyncio.create_task(context.stream.watch(latest), name="alert stream"),
         asyncio.create_task(_anchor(context), name="audit anchors"),
         asyncio.create_task(_know_plates(context), name="known plates"),
+        asyncio.create_task(_raise_overdue(context), name="overdue alerts"),
     )
     try:
         yield
     finally:
         context.stream.stop()
         await run_in_threadpool(upkeep.stop)
+        await run_in_threadpool(messenger.stop)
+        await run_in_threadpool(runner.stop)
         for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -147,6 +175,30 @@ async def _know_plates(context: AppContext) -> None:
         await run_in_threadpool(read)
     except Unavailable:
         _log.warning("the plates cannot be read in yet; the first search will")
+
+
+async def _raise_overdue(context: AppContext) -> None:
+    """Let alerts rise that nobody signs; a failure is said, counted and tried again."""
+    while True:
+        await asyncio.sleep(overdue.LOOK_EVERY_S)
+        try:
+            risen = await run_in_threadpool(
+                overdue.raise_overdue, context.database, context.settings, context.clock()
+            )
+            for one in risen:
+                context.metrics.alerts_risen.labels(str(one.rank)).inc()
+            if risen:
+                context.stream.wake()
+            waiting = await run_in_threadpool(
+                overdue.count_overdue, context.database, context.settings, context.clock()
+            )
+            context.metrics.alerts_overdue.set(waiting)
+        except Unavailable:
+            _log.warning("overdue alerts: the database is away; trying again")
+            context.metrics.upkeep_failures.labels("overdue").inc()
+        except Exception:  # noqa: BLE001 - a defect must not end the watch over later alerts
+            _log.exception("overdue alerts: trying again")
+            context.metrics.upkeep_failures.labels("overdue").inc()
 
 
 async def _anchor(context: AppContext) -> None:

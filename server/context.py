@@ -14,6 +14,8 @@ from server.ingest.intake import Intake
 from server.metrics import Metrics
 from server.passages.known import KnownPlates
 from server.settings import Settings
+from server.trajectories.traffic import TrafficCache
+from server.vehicles.register import VehicleRegister
 from server.watchlists.matching import WatchlistCache
 
 
@@ -31,6 +33,9 @@ class AppContext:
     metrics: Metrics
     limiter: RateLimiter
     plates: KnownPlates
+    traffic: TrafficCache
+    vehicles: VehicleRegister | None
+    """The vehicle register, if one is connected."""
 
 
 def context_of(request: Request) -> AppContext:
@@ -39,4 +44,8 @@ def context_of(request: Request) -> AppContext:
     return context
 
 
-Context = Annotated[AppContext, Depends(context_of)]
+async def _context(request: Request) -> AppContext:
+    return context_of(request)  # async: what never waits needs no thread
+
+
+Context = Annotated[AppContext, Depends(_context)]

@@ -14,13 +14,14 @@ acknowledged commit survive a power cut.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text, update
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -32,6 +33,9 @@ from server.tables import Counter
 _log = logging.getLogger(__name__)
 
 _BEGIN: Final = "kakou_begin"
+_USED_AT: Final = "kakou_used_at"
+_FRESH_S: Final = 1.0
+"""So long after its use a connection is taken to be alive."""
 BEGIN_WRITING: Final = {_BEGIN: "IMMEDIATE"}
 """Execution options of an engine whose transactions take SQLite's write lock at once."""
 
@@ -49,9 +53,8 @@ class Database:
         self._writer = threading.Lock()
         self.engine = make_engine(settings)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._readers = self.engine.execution_options(
-            **({} if self.is_sqlite else {"postgresql_readonly": True})
-        )
+        # connections of their own: to tell a connection each time what it is for is a round trip
+        self._readers = self.engine if self.is_sqlite else make_engine(settings, read_only=True)
         self._writers = self.engine.execution_options(**BEGIN_WRITING)
 
     @contextmanager
@@ -82,6 +85,7 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+        self._readers.dispose()
 
     @contextmanager
     def _sole_writer(self) -> Iterator[None]:
@@ -118,8 +122,8 @@ class Database:
             raise
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Make the engine that the settings name.
+def make_engine(settings: Settings, *, read_only: bool = False) -> Engine:
+    """Make the engine that the settings name; ``read_only`` holds for PostgreSQL.
 
     Raises:
         SettingsError: the address is not one of SQLite or PostgreSQL.
@@ -145,18 +149,46 @@ def make_engine(settings: Settings) -> Engine:
     options = (
         f"-c timezone=UTC -c statement_timeout={database.statement_timeout_ms}"
         f" -c lock_timeout={database.busy_timeout_ms}"
+        # no statement of ours is long enough to be worth compiling: it takes longer than most run
+        " -c jit=off"
     )
+    if read_only:
+        options += " -c default_transaction_read_only=on"
     if database.distributed == "citus":
         options += f" -c {citus.SEQUENTIAL}"
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=database.pool_size,
         max_overflow=40,
         pool_timeout=database.busy_timeout_ms / 1000,
-        pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and parameters hold plates
         connect_args={"options": options, "application_name": "kakou", "connect_timeout": 5},
     )
+    _ping_the_idle(engine)
+    return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ask a connection for a sign of life if it was not used lately.
+
+    SQLAlchemy would ask each time, a round trip before every transaction. One that was used a
+    moment ago is all but surely alive; if not, the transaction fails as it would a moment later.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def given_back(_connection: Any, record: Any) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED_AT, 0.0) < _FRESH_S:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            alive = False
+        if not alive:
+            raise DisconnectionError
 
 
 def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:

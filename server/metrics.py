@@ -43,6 +43,18 @@ class Metrics:
         self.upkeep_failures = Counter(
             "kakou_upkeep_failures", "Steps of the upkeep that failed.", ["step"], registry=registry
         )
+        self.alerts_risen = Counter(
+            "kakou_alerts_risen", "Alerts unsigned for too long, by the level above to which they "
+            "rose.", ["rank"], registry=registry,
+        )  # fmt: skip
+        self.alerts_overdue = Gauge(
+            "kakou_alerts_overdue", "Live alerts that are overdue to be signed, now.",
+            registry=registry,
+        )  # fmt: skip
+        self.notices = Counter(
+            "kakou_notices", "Tries to tell somebody of an alert, by what followed.",
+            ["channel", "state"], registry=registry,
+        )  # fmt: skip
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; ``route`` is its pattern, never the address as sent."""

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 LOCK_TIMEOUT_MS = 1_000
 _ALONE_TIMEOUT_MS = 30_000
 """No passage waits behind whoever waits for the other process, so he may wait long."""
-_ADVISORY_KEY = 7_135_406_519
+_ADVISORY_KEY = 7_135_406_521
 """Any number that no other program uses on the same database."""
 _EPOCH = date(1970, 1, 5)
 """A Monday, so that partitions of seven days begin on Mondays."""

@@ -21,7 +21,8 @@ from server.checkpoints.service import CheckpointPlace, put_camera, put_checkpoi
 from server.errors import Conflict, SettingsError
 from server.settings import Settings
 from server.tables import User, WatchlistEntry
-from server.watchlists.service import NewEntry, add_entry
+from server.watchlists.entries import NewEntry
+from server.watchlists.service import Doing, add_entry
 
 
 class _Table(BaseModel):
@@ -235,13 +236,6 @@ def _watch(
         note=entry.note,
     )
     try:
-        add_entry(
-            session,
-            wanted,
-            account=author,
-            address="seed",
-            now=now,
-            settings=settings.watchlist,
-        )
+        add_entry(session, wanted, Doing(author, "seed", now, settings.watchlist))
     except Conflict:
         return  # the same plate under the same case, put there by somebody else

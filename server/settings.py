@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator
 
 from server.errors import SettingsError
+from server.settings_analyses import AnalysisSettings, VehicleSettings
+from server.settings_notices import NoticeSettings
 from server.settings_section import Section
 from server.settings_security import (
     ApprovalSettings,
@@ -70,6 +72,16 @@ class AlertSettings(Section):
     )
     keepalive_s: float = Field(
         default=15.0, ge=0.1, le=300, description="Pause after which an idle stream says so."
+    )
+    overdue_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=86_400,
+        description="An alert that nobody has signed (签收) for so long rises to the level above, "
+        "and again after each further so long.",
+    )
+    highest_rank: int = Field(
+        default=2, ge=0, le=9, description="How many levels above there are to rise to."
     )
 
 
@@ -131,6 +143,46 @@ class WatchlistSettings(Section):
         min_length=1,
         description="The reasons (布控原因) an entry may give.",
     )
+    overdue_s: float = Field(
+        default=7200.0,
+        ge=60,
+        le=30 * 86_400,
+        description="An entry that waits longer for its review or approval is overdue.",
+    )
+    urgent_s: float = Field(
+        default=7200.0,
+        ge=60,
+        le=7 * 86_400,
+        description="An urgent entry lapses if nobody has approved it within this time.",
+    )
+    max_tolerance: float = Field(
+        default=1.0, gt=0, le=2, description="The widest tolerance that a fuzzy entry may have."
+    )
+    preview_days: int = Field(
+        default=7, ge=1, le=31, description="A preview looks at the passages of so many days."
+    )
+    max_import_rows: int = Field(
+        default=20_000, ge=1, le=1_000_000, description="Most entries in one imported file."
+    )
+
+
+class CaseSettings(Section):
+    """Case files."""
+
+    kinds: tuple[str, ...] = Field(
+        default=(
+            "criminal",
+            "clue",
+            "traffic_accident",
+            "hit_and_run",
+            "lost_property",
+            "missing_person",
+            "citizen_service",
+            "other",
+        ),
+        min_length=1,
+        description="The kinds (案件类别) of which a case may be.",
+    )
 
 
 class TrajectorySettings(Section):
@@ -153,6 +205,30 @@ class TrajectorySettings(Section):
     )
     max_sightings: int = Field(
         default=2_000, ge=2, le=100_000, description="A route is built of the newest so many."
+    )
+    learn_every_s: float = Field(
+        default=900.0,
+        ge=0.1,
+        le=86_400,
+        description="How often travel times are learned from passages.",
+    )
+    learn_after_s: float = Field(
+        default=900.0,
+        ge=0,
+        le=86_400,
+        description="Passages are learned from once they are so old; later deliveries are not.",
+    )
+    learn_gap_s: float = Field(
+        default=3_600.0, ge=60, le=86_400, description="Two sightings further apart are two trips."
+    )
+    misread_cost: float = Field(
+        default=0.45,
+        ge=0,
+        le=2,
+        description="A route takes in sightings of plates that differ by one character this alike.",
+    )
+    roadblock_ready_s: float = Field(
+        default=600.0, ge=0, le=86_400, description="Until a unit stands at a roadblock (堵截点)."
     )
 
 
@@ -215,10 +291,14 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     ingest: IngestSettings = IngestSettings()
     alerts: AlertSettings = AlertSettings()
+    notices: NoticeSettings = NoticeSettings()
     search: SearchSettings = SearchSettings()
     export: ExportSettings = ExportSettings()
     watchlist: WatchlistSettings = WatchlistSettings()
+    cases: CaseSettings = CaseSettings()
     trajectory: TrajectorySettings = TrajectorySettings()
+    analyses: AnalysisSettings = AnalysisSettings()
+    vehicles: VehicleSettings = VehicleSettings()
     map: MapSettings = MapSettings()
     display: DisplaySettings = DisplaySettings()
     log: LogSettings = LogSettings()

@@ -103,7 +103,7 @@ class Base(DeclarativeBase):
 
 
 class Counter(Base):
-    """Numbers given in commit order: ``watchlist`` (revision), ``alert``, ``audit``.
+    """Numbers in commit order: ``watchlist`` (revision), ``application``, ``alert``, ``audit``.
 
     A transaction that takes several takes them in this order, so that none waits for another
     in a circle.
@@ -343,28 +343,99 @@ class Deletion(Base):
 
 
 class WatchlistEntry(Base):
-    """A plate that is looked for (布控). Never deleted; withdrawn with a reason."""
+    """A vehicle that is looked for (布控). Never deleted; its steps stand in ``watchlist_step``."""
 
     __tablename__ = "watchlist_entry"
     __table_args__ = (
+        Index(None, "state", "state_at"),
         CheckConstraint("level BETWEEN 1 AND 4", name="level"),
-        CheckConstraint("state IN ('active', 'withdrawn')", name="state"),
+        CheckConstraint(
+            "state IN ('draft', 'reviewed', 'approved', 'active', 'extended', 'urgent', "
+            "'refused', 'withdrawn', 'expired', 'lapsed')",
+            name="state",
+        ),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    plate: Mapped[str] = mapped_column(PLATE_TEXT, index=True)
+    match: Mapped[str] = mapped_column(
+        String(12),
+        server_default="exact",
+        default="exact",
+        doc="exact, pattern, fuzzy or description",
+    )
+    plate: Mapped[str] = mapped_column(
+        PLATE_TEXT, index=True, doc="The plate; a pattern; of a description a part of it, or ''."
+    )
+    tolerance: Mapped[float | None] = mapped_column(Float, doc="Of a fuzzy entry; see anpr.watch.")
+    description: Mapped[dict[str, Any] | None] = mapped_column(
+        JsonValue, doc="plate_kinds, plate_colors, vehicle_colors of a description."
+    )
     reason: Mapped[str] = mapped_column(String(32))
     level: Mapped[int] = mapped_column(SmallInteger, doc="1 the gravest … 4.")
+    intercept: Mapped[bool] = mapped_column(
+        server_default=false(), default=False, doc="Stop it (拦截); else watch only."
+    )
+    secret: Mapped[bool] = mapped_column(
+        server_default=false(), default=False, doc="Only for the people in watchlist_person."
+    )
     case_number: Mapped[str] = mapped_column(String(64))
     note: Mapped[str] = mapped_column(Text, default="")
+    contact: Mapped[str] = mapped_column(String(200), server_default="", default="")
+    unit: Mapped[str] = mapped_column(
+        String(100), server_default="", default="", doc="Of whoever applied."
+    )
+    tell: Mapped[list[Any] | None] = mapped_column(
+        JsonValue, doc="Who is told and how: 'sound', 'webhook:NAME', 'sms:…', 'mail:…'."
+    )
+    scope: Mapped[dict[str, Any] | None] = mapped_column(
+        JsonValue, doc="area (lon, lat corners), checkpoints, hours; null = everywhere, always."
+    )
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None] = mapped_column(doc="Exclusive; null = until withdrawn.")
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16), doc="server.watchlists.states.EntryState")
+    state_at: Mapped[datetime] = mapped_column(doc="Since when; what is overdue counts from here.")
+    revision: Mapped[int] = mapped_column(
+        BigInteger, server_default="0", default=0, index=True, doc="Of its latest change."
+    )
     created_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(ForeignKey("user_account.name"))
+    urgent_why: Mapped[str | None] = mapped_column(Text, doc="Why it could not wait.")
+    urgent_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    lapses_at: Mapped[datetime | None] = mapped_column(
+        doc="Of an urgent one: out of force from then on unless approved."
+    )
+    reviewed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
+    approved_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
     withdrawn_reason: Mapped[str | None] = mapped_column(Text)
+    withdrawn_code: Mapped[str | None] = mapped_column(String(16))
+
+
+class WatchlistPerson(Base):
+    """Somebody who is named on a secret entry: besides him nobody learns of it."""
+
+    __tablename__ = "watchlist_person"
+
+    entry_id: Mapped[int] = mapped_column(ForeignKey("watchlist_entry.id"), primary_key=True)
+    user_name: Mapped[str] = mapped_column(
+        ForeignKey("user_account.name"), primary_key=True, index=True
+    )
+
+
+class WatchlistStep(Base):
+    """One step in the life of an entry, and its record on the audit log."""
+
+    __tablename__ = "watchlist_step"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    entry_id: Mapped[int] = mapped_column(ForeignKey("watchlist_entry.id"), index=True)
+    step: Mapped[str] = mapped_column(String(16), doc="server.watchlists.states.Step")
+    state: Mapped[str] = mapped_column(String(16), doc="The state it led to.")
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(NAME, doc="A person, or 'server'.")
+    note: Mapped[str] = mapped_column(Text, default="")
+    audit_seq: Mapped[int] = mapped_column(BigInteger)
 
 
 class Alert(Base):
@@ -374,7 +445,10 @@ class Alert(Base):
     __table_args__ = (
         Index(None, "entry_id", "checkpoint_id", "last_seen_at"),
         Index(None, "state", "id"),
-        CheckConstraint("state IN ('new', 'signed', 'closed')", name="state"),
+        CheckConstraint(
+            "state IN ('new', 'signed', 'dispatched', 'feedback', 'feedback_signed', 'closed')",
+            name="state",
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -393,14 +467,27 @@ class Alert(Base):
     sightings: Mapped[int] = mapped_column(Integer)
     raised_at: Mapped[datetime] = mapped_column(doc="Server time.")
     delivery: Mapped[str] = mapped_column(String(8), doc="backlog: a record that rings no bell.")
+    echo_of: Mapped[int | None] = mapped_column(
+        BigInteger, doc="The alert that rings for the same vehicle here; null = this one does."
+    )
     state: Mapped[str] = mapped_column(String(16))
     signed_at: Mapped[datetime | None]
     signed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
     badge_number: Mapped[str | None] = mapped_column(String(32))
     unit: Mapped[str | None] = mapped_column(String(100))
-    closed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None] = mapped_column(index=True)
     closed_by: Mapped[str | None] = mapped_column(ForeignKey("user_account.name"))
     outcome: Mapped[str | None] = mapped_column(Text)
+    match: Mapped[dict[str, Any]] = mapped_column(
+        JsonValue, server_default="{}", default=dict, doc="Why: server.alerts.raising.Hit."
+    )
+    rank: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", default=0, doc="Levels it has risen, unsigned."
+    )
+    risen_seq: Mapped[int | None] = mapped_column(BigInteger, doc="The change that was its rise.")
+    silent: Mapped[bool] = mapped_column(
+        server_default=false(), default=False, doc="Its entry wants it shown without a bell."
+    )
 
 
 class AlertSighting(Base):

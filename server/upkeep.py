@@ -17,6 +17,7 @@ from server.db import Database
 from server.errors import ServerError
 from server.ingest.evidence_store import PictureStore
 from server.settings import Settings
+from server.trajectories import learning
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Upkeep:
         turns = {
             "plates": (self._settings.plates.count_every_s, self.count_plates),
             "partitions": (min(900.0, self._settings.retention.every_s), self.keep_partitions),
+            "traffic": (self._settings.trajectory.learn_every_s, self.learn_traffic),
             "retention": (float(self._settings.retention.every_s), self.retain),
         }
         due = dict.fromkeys(turns, time.monotonic() + _FIRST_S)
@@ -88,6 +90,16 @@ class Upkeep:
             if not counted:
                 break
             total += counted
+        return total
+
+    def learn_traffic(self) -> int:
+        """Learn travel times and turns from what has settled, a span at a time."""
+        total = 0
+        while not self._stop.is_set():
+            looked_at = learning.learn(self._database, self._settings, self._clock())
+            total += looked_at
+            if not looked_at:
+                break
         return total
 
     def keep_partitions(self) -> list[str]:

@@ -21,13 +21,14 @@ from benchmarks.rendering.driving import Stop
 from benchmarks.rendering.footage import Truth, frame_times, random_vehicle
 from benchmarks.rendering.road import LANE_WIDTH_M, Road
 from benchmarks.rendering.scene import RenderedFrame, Scene, VehiclePass, render_frame
-from benchmarks.rendering.vehicle import Direction, Vehicle, shell_of
+from benchmarks.rendering.vehicle import Body, Direction, Vehicle, shell_of
 from benchmarks.rendering.weather import Light
 
 FPS = 25.0
 SIZE_PX = (1920, 1080)
 START_AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 _TRUTH_VERSION = 2
+_LONG = {Body.LORRY, Body.BUS}
 _QUIET_S = 2.0
 """Nothing drives in a clip's first and last seconds."""
 _TAIL_S = 3.0
@@ -71,6 +72,7 @@ def _flowing(
     speed_kmh: float,
     directions: tuple[Direction, Direction] = (Direction.APPROACHING, Direction.APPROACHING),
     unplated: float = 0.0,
+    lorries: float = 0.0,
 ) -> Traffic:
     """Vehicles one after the other in each lane.
 
@@ -80,6 +82,7 @@ def _flowing(
         speed_kmh: Around which they drive.
         directions: Of the two lanes.
         unplated: Part of the vehicles that shows no plate.
+        lorries: Part of them that is made lorries and buses, whatever the usual mix.
     """
 
     def traffic(clip: Clip, scene: Scene, rng: np.random.Generator) -> tuple[VehiclePass, ...]:
@@ -87,7 +90,10 @@ def _flowing(
         for lane, direction in enumerate(directions):
             t_s = _QUIET_S + float(rng.uniform(0.5, 2.5))
             while t_s < clip.seconds - _TAIL_S:
-                vehicle = _somebody(f"{clip.name}-{lane}-{len(passes)}", rng, direction, unplated)
+                name = f"{clip.name}-{lane}-{len(passes)}"
+                vehicle = _somebody(name, rng, direction, unplated)
+                while lorries and vehicle.body not in _LONG and rng.random() < lorries:
+                    vehicle = _somebody(name, rng, direction, unplated)
                 speed = float(rng.normal(speed_kmh, 2.5))
                 passes.append(
                     scene.pass_seen_at(
@@ -164,6 +170,7 @@ _TWO_WAY = _flowing(
     speed_kmh=50,
     directions=(Direction.RECEDING, Direction.APPROACHING),
 )
+_MANY_LORRIES = _flowing(headway_s=2.2, least_s=1.0, speed_kmh=50, unplated=0.3, lorries=0.8)
 CLIPS = {
     clip.name: clip
     for clip in (
@@ -175,6 +182,10 @@ CLIPS = {
         Clip("rain-night", 30, _FREE, Light.NIGHT, rain=True, seed=46),
         Clip("unplated", 40, _HALF_UNPLATED, seed=47),
         Clip("unplated-night", 30, _HALF_UNPLATED, Light.NIGHT, seed=48),
+        Clip("day-2", 60, _FREE, seed=61),
+        Clip("night-2", 60, _FREE, Light.NIGHT, seed=62),
+        Clip("queue-2", 76, _queue(standing_s=60, every_s=76), seed=67),
+        Clip("rain", 40, _MANY_LORRIES, rain=True, seed=64),
     )
 }
 """The clips by name."""

@@ -1,4 +1,4 @@
-"""Alerts as people have them: listed, counted, signed and closed.
+"""Alerts as people see them: listed, counted, one by one. What is done to them: ``handling``.
 
 Whatever raises or changes an alert first takes the next number of the ``alert`` counter. That
 lock makes the changes of all processes follow one another, so that ``changed_seq`` grows in
@@ -7,23 +7,22 @@ one vehicle, and two operators never both sign.
 """
 
 from collections import Counter as Counted
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from server import audit
-from server.alerts.states import AlertState, AlertStep, StepNotPossibleError, after_step
-from server.auth.accounts import Account
+from server.alerts.states import AlertState
 from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
-from server.db import next_number
-from server.errors import Conflict, InvalidRequest, NotFound
-from server.passages.view import EvidenceView, evidence_view
-from server.tables import Alert, Counter, Passage, WatchlistEntry
+from server.errors import NotFound
+from server.passages.pictures import EvidenceView, evidence_views
+from server.tables import Alert, AreaCheckpoint, Counter, Passage, WatchlistEntry
+from server.tables_alerts import AlertOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,10 @@ class AlertView:
     case_number: str
     note: str
     entry_id: int
+    intercept: bool
+    """Stop it; else watch only."""
+    secret: bool
+    contact: str
     checkpoint: CheckpointPlace
     camera_id: str
     passage_id: UUID
@@ -55,7 +58,8 @@ class AlertView:
     raised_at: datetime
     delivery: str
     rings: bool
-    """Whether the wall should sound it: raised from live passages and not signed yet."""
+    """Whether the wall should sound it: raised from live passages, its entry wants a bell, and
+    not signed yet."""
     signed_at: datetime | None
     signed_by: str | None
     badge_number: str | None
@@ -63,6 +67,11 @@ class AlertView:
     closed_at: datetime | None
     closed_by: str | None
     outcome: str | None
+    match: Mapping[str, Any]
+    """Why: ``kind``, ``wanted``, ``score``, ``differences``; empty of an exact hit."""
+    rank: int
+    """Levels above to which it has risen, unsigned."""
+    risen_seq: int | None
 
     def picture(self, role: str) -> EvidenceView | None:
         """The first picture with that role (``scene``, ``vehicle``, ``plate``), or None."""
@@ -84,47 +93,105 @@ class AlertCounts:
     new: int
     new_by_level: Mapping[int, int]
     """For each of the levels 1 to 4."""
-    signed: int
-    closed: int
+    by_state: Mapping[AlertState, int]
+    """Of every state; of closed ones those of the last day."""
     overdue: int
+
+    @property
+    def in_hand(self) -> int:
+        """Signed, and not closed yet."""
+        ended = self.by_state[AlertState.NEW] + self.by_state[AlertState.CLOSED]
+        return sum(self.by_state.values()) - ended
+
+    @property
+    def closed(self) -> int:
+        """Ended, within the last day."""
+        return self.by_state[AlertState.CLOSED]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts somebody wants to look at; nothing said means all."""
+
+    levels: frozenset[int] = frozenset()
+    area_id: str = ""
+    """Only at the checkpoints of this area (辖区)."""
+    unit: str = ""
+    """Only those that this unit has signed, was sent to, or asked for."""
+    states: frozenset[AlertState] = frozenset()
+    plate: str = ""
+    """As read, normalised."""
+    entry_id: int | None = None
+
+    def conditions(self) -> tuple[ColumnElement[bool], ...]:
+        """The same for a statement on the alert table."""
+        found: list[ColumnElement[bool]] = []
+        if self.levels:
+            found.append(Alert.level.in_(self.levels))
+        if self.states:
+            found.append(Alert.state.in_([state.value for state in self.states]))
+        if self.plate:
+            found.append(Alert.plate == self.plate)
+        if self.entry_id is not None:
+            found.append(Alert.entry_id == self.entry_id)
+        if self.area_id:
+            inside = select(AreaCheckpoint.checkpoint_id).where(
+                AreaCheckpoint.area_id == self.area_id
+            )
+            found.append(Alert.checkpoint_id.in_(inside))
+        if self.unit:
+            sent = select(AlertOrder.alert_id).where(AlertOrder.unit == self.unit)
+            found.append(or_(Alert.unit == self.unit, Alert.id.in_(sent)))
+        return tuple(found)
+
+
+EVERYTHING = AlertFilter()
+CLOSED_LATELY = timedelta(days=1)
 
 
 def list_alerts(  # noqa: PLR0913 - whose eyes, which, how many, in what order
     session: Session,
     sight: Sight,
+    wanted: AlertFilter = EVERYTHING,
     *,
-    states: Sequence[AlertState] = (),
     limit: int = 100,
     before_id: int | None = None,
     gravest_first: bool = False,
 ) -> AlertPage:
-    """Alerts newest first, or by level and newest first within it; ``before_id`` continues a page.
+    """Alerts newest first, or gravest first; ``before_id`` continues a page.
+
+    Gravest first: what has risen furthest, then by level, then the newest.
 
     The cursor is read first: what is raised while the list is read may come twice, never not.
     """
     cursor = latest_seq(session)
-    by_level = (Alert.level,) if gravest_first else ()
-    query = _joined(sight).order_by(*by_level, Alert.id.desc()).limit(limit)
-    if states:
-        query = query.where(Alert.state.in_([state.value for state in states]))
+    by_gravity = (Alert.rank.desc(), Alert.level) if gravest_first else ()
+    query = _joined(sight).where(*wanted.conditions()).order_by(*by_gravity, Alert.id.desc())
     if before_id is not None:
         query = query.where(Alert.id < before_id)
-    return AlertPage(_views(session, query), cursor)
+    return AlertPage(_views(session, query.limit(limit)), cursor)
 
 
 def count_alerts(
-    session: Session, sight: Sight, now: datetime, overdue_s: float = 120.0
+    session: Session,
+    sight: Sight,
+    now: datetime,
+    overdue_s: float = 120.0,
+    wanted: AlertFilter = EVERYTHING,
 ) -> AlertCounts:
     """Count alerts by state; overdue are live ones unsigned for longer than ``overdue_s``."""
+    seen = (*sight.conditions(Alert), *wanted.conditions())
+    # not over years of closed ones: the wall asks every few seconds
+    lately = or_(Alert.state != AlertState.CLOSED.value, Alert.closed_at > now - CLOSED_LATELY)
     rows = session.execute(
         select(Alert.state, Alert.level, func.count().label("alerts"))
-        .where(*sight.conditions(Alert))
+        .where(lately, *seen)
         .group_by(Alert.state, Alert.level)
     ).all()
-    by_state: Counted[str] = Counted()
+    by_state: Counted[AlertState] = Counted(dict.fromkeys(AlertState, 0))
     new_by_level = dict.fromkeys((1, 2, 3, 4), 0)
     for row in rows:
-        by_state[row.state] += row.alerts
+        by_state[AlertState(row.state)] += row.alerts
         if row.state == AlertState.NEW.value:
             new_by_level[row.level] = row.alerts
     overdue = session.scalar(
@@ -134,14 +201,13 @@ def count_alerts(
             Alert.state == AlertState.NEW.value,
             Alert.delivery == "live",
             Alert.raised_at < now - timedelta(seconds=overdue_s),
-            *sight.conditions(Alert),
+            *seen,
         )
     )
     return AlertCounts(
-        new=by_state["new"],
+        new=by_state[AlertState.NEW],
         new_by_level=new_by_level,
-        signed=by_state["signed"],
-        closed=by_state["closed"],
+        by_state=dict(by_state),
         overdue=overdue or 0,
     )
 
@@ -164,106 +230,11 @@ def latest_seq(session: Session) -> int:
 
 
 def changed_after(
-    session: Session, seq: int, sight: Sight, limit: int = 200
+    session: Session, seq: int, sight: Sight, wanted: AlertFilter = EVERYTHING, limit: int = 200
 ) -> tuple[AlertView, ...]:
     """Alerts raised or changed after a number, in the order of their changes."""
-    return _views(
-        session,
-        _joined(sight).where(Alert.changed_seq > seq).order_by(Alert.changed_seq).limit(limit),
-    )
-
-
-def sign_alert(  # noqa: PLR0913 - which, by whom, with what sign, from where, when
-    session: Session,
-    alert_id: int,
-    *,
-    sight: Sight,
-    account: Account,
-    badge_number: str,
-    unit: str,
-    address: str,
-    now: datetime,
-) -> AlertView:
-    """Take an alert over (签收) with badge number (警号) and unit; the first signature counts.
-
-    Raises:
-        InvalidRequest: badge number or unit missing or too long.
-        NotFound: no such alert.
-        Conflict: signed or closed already.
-    """
-    badge_number, unit = badge_number.strip(), unit.strip()
-    _require_text(badge_number, "badge_number", 32)
-    _require_text(unit, "unit", 100)
-    alert = _take(session, alert_id, AlertStep.SIGN, sight)
-    alert.signed_at, alert.signed_by = now, account.name
-    alert.badge_number, alert.unit = badge_number, unit
-    session.flush()
-    audit.record(
-        session,
-        now=now,
-        user_name=account.name,
-        address=address,
-        action="alert.sign",
-        detail={
-            "alert": alert.id,
-            "plate": alert.plate,
-            "badge_number": badge_number,
-            "unit": unit,
-        },
-    )
-    return get_alert(session, alert_id, sight)
-
-
-def close_alert(  # noqa: PLR0913 - which, by whom, how it ended, from where, when
-    session: Session,
-    alert_id: int,
-    *,
-    sight: Sight,
-    account: Account,
-    outcome: str,
-    address: str,
-    now: datetime,
-) -> AlertView:
-    """Close a signed alert with its outcome.
-
-    Raises:
-        InvalidRequest: no outcome given.
-        NotFound: no such alert.
-        Conflict: not signed yet, or closed already.
-    """
-    outcome = outcome.strip()
-    _require_text(outcome, "outcome", 2000)
-    alert = _take(session, alert_id, AlertStep.CLOSE, sight)
-    alert.closed_at, alert.closed_by, alert.outcome = now, account.name, outcome
-    session.flush()
-    audit.record(
-        session,
-        now=now,
-        user_name=account.name,
-        address=address,
-        action="alert.close",
-        detail={"alert": alert.id, "plate": alert.plate, "outcome": outcome},
-    )
-    return get_alert(session, alert_id, sight)
-
-
-def _take(session: Session, alert_id: int, step: AlertStep, sight: Sight) -> Alert:
-    """Lock all alerts' changes, take this one through a step and number the change."""
-    seq = next_number(session, "alert")
-    alert = session.get(Alert, alert_id)
-    if alert is None or not sight.shows(alert.plate, alert.checkpoint_id):
-        raise NotFound(f"no alert {alert_id}")
-    try:
-        alert.state = after_step(AlertState(alert.state), step).value
-    except StepNotPossibleError as error:
-        raise Conflict(str(error)) from None
-    alert.changed_seq = seq
-    return alert
-
-
-def _require_text(value: str, field: str, longest: int) -> None:
-    if not value or len(value) > longest or "\0" in value:
-        raise InvalidRequest(f"{field}: 1 to {longest} characters", field=field)
+    changed = _joined(sight).where(Alert.changed_seq > seq, *wanted.conditions())
+    return _views(session, changed.order_by(Alert.changed_seq).limit(limit))
 
 
 def _joined(sight: Sight) -> Select[Alert, WatchlistEntry, Passage]:
@@ -306,6 +277,9 @@ def _view(
         case_number=entry.case_number,
         note=entry.note,
         entry_id=entry.id,
+        intercept=entry.intercept,
+        secret=entry.secret,
+        contact=entry.contact,
         checkpoint=place
         or CheckpointPlace(alert.checkpoint_id, alert.checkpoint_id, "", 0.0, 0.0, "", ""),
         camera_id=alert.camera_id,
@@ -316,13 +290,16 @@ def _view(
         plate_score=passage.plate_score if passage else 0.0,
         direction=passage.direction if passage else "unknown",
         lane=passage.lane if passage else None,
-        evidence=tuple(evidence_view(item) for item in passage.evidence) if passage else (),
+        evidence=evidence_views(passage) if passage else (),
         first_seen_at=alert.first_seen_at,
         last_seen_at=alert.last_seen_at,
         sightings=alert.sightings,
         raised_at=alert.raised_at,
         delivery=alert.delivery,
-        rings=alert.delivery == "live" and alert.state == AlertState.NEW.value,
+        rings=alert.delivery == "live"
+        and alert.state == AlertState.NEW.value
+        and alert.echo_of is None
+        and (not alert.silent or alert.rank > 0),
         signed_at=alert.signed_at,
         signed_by=alert.signed_by,
         badge_number=alert.badge_number,
@@ -330,4 +307,7 @@ def _view(
         closed_at=alert.closed_at,
         closed_by=alert.closed_by,
         outcome=alert.outcome,
+        match=alert.match,
+        rank=alert.rank,
+        risen_seq=alert.risen_seq,
     )

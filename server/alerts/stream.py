@@ -5,8 +5,8 @@ with that number as its event id. A browser that reconnects sends the last id it
 ``Last-Event-ID`` and so misses nothing. Nothing is queued in memory: a commit, or the poll that
 finds what other processes have committed, only wakes the listeners, and they read the table.
 
-Events: ``alert`` (one the listener has not seen before) and ``alert-changed`` (signed, closed,
-or seen again). Their data is one line of JSON. ``still-here`` comes while nothing happens: an
+Events: ``alert`` (one the listener has not seen before), ``alert-risen`` (unsigned for too long)
+and ``alert-changed`` (a step was taken, or the vehicle was seen again). Their data is one line of JSON. ``still-here`` comes while nothing happens: an
 event and not a comment, because a page must be able to tell a quiet line from a dead one.
 """
 

@@ -72,6 +72,8 @@ class Account:
     sees_everywhere: bool = True
     """Else only the checkpoints of his areas; see :mod:`server.auth.sight`."""
     must_change_password: bool = False
+    last_used_at: datetime | None = None
+    """When the session was last noted to be used."""
 
 
 @dataclass(frozen=True, slots=True)

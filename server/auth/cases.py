@@ -64,7 +64,7 @@ def case_log(
     Raises:
         NotFound: there is no such case, or he does not answer for it; the two look the same.
     """
-    _require_member(session, case_number, account)
+    require_case(session, case_number, account)
     query = AuditQuery(case_number=case_number, limit=limit, before_seq=before_seq)
     return search_audit(session, query, account)
 
@@ -84,7 +84,7 @@ def add_member(  # noqa: PLR0913 - which case, whom, by whom, from where, when
         NotFound: no such case of his.
         InvalidRequest: no such officer.
     """
-    _require_member(session, case_number, account)
+    require_case(session, case_number, account)
     user = session.get(User, user_name)
     if user is None or user.disabled_at or not Role(user.role).covers(Role.OFFICER):
         raise InvalidRequest(f"user_name: no officer {user_name[:64]}", field="user_name")
@@ -106,7 +106,13 @@ def add_member(  # noqa: PLR0913 - which case, whom, by whom, from where, when
     )
 
 
-def _require_member(session: Session, case_number: str, account: Account) -> None:
+def require_case(session: Session, case_number: str, account: Account) -> None:
+    """Refuse whoever does not answer for a case and is no supervisor.
+
+    Raises:
+        NotAllowed: he is no officer.
+        NotFound: there is no such case, or it is not his; the two look the same.
+    """
     if not account.role.covers(Role.OFFICER):
         raise NotAllowed("needs the role officer")
     known = session.scalar(

@@ -6,7 +6,7 @@ the session's CSRF token, in the header ``X-CSRF-Token`` or in the form field ``
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -34,7 +34,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def client_address(request: Request) -> str:
+async def client_address(request: Request) -> str:
     """Address the request came from, for the audit log."""
     return request.client.host if request.client else ""
 
@@ -47,8 +47,7 @@ def optional_account(request: Request, context: Context) -> Account | None:
     now = context.clock()
     with context.database.read() as session:
         account = account_of(session, token, now, context.settings.sessions.idle_s)
-        due = account is not None and is_due(session, token, now)
-    if due:
+    if account is not None and is_due(account, now):
         _touch(context, token, now)
     return account
 
@@ -84,10 +83,10 @@ async def _watching(
     return _current(await _checked(request, context, account), Role.OPERATOR)
 
 
-def requires(role: Role) -> Callable[[Account], Account]:
+def requires(role: Role) -> Callable[[Account], Awaitable[Account]]:
     """Make the guard for a role."""
 
-    def guard(account: Annotated[Account, Depends(signed_in)]) -> Account:
+    async def guard(account: Annotated[Account, Depends(signed_in)]) -> Account:
         return _current(account, role)
 
     return guard

@@ -114,10 +114,9 @@ def account_of(
     return _account(user, opened)
 
 
-def is_due(session: Session, token: str, now: datetime) -> bool:
+def is_due(account: Account, now: datetime) -> bool:
     """Whether it is time to note that a session was used."""
-    opened = session.get(LoginSession, token_hash(token))
-    return opened is not None and now - _last_used(opened) >= TOUCH_EVERY
+    return account.last_used_at is not None and now - account.last_used_at >= TOUCH_EVERY
 
 
 def touch(session: Session, token: str, now: datetime) -> None:
@@ -174,4 +173,5 @@ def _account(user: User, opened: LoginSession) -> Account:
         expires_at=opened.expires_at,
         sees_everywhere=user.sees_everywhere,
         must_change_password=user.must_change_password,
+        last_used_at=_last_used(opened),
     )

@@ -7,11 +7,13 @@
     statement = statement.where(*sight.conditions(Passage))  # in SQL
     sight.shows(plate, checkpoint_id)                      # the same in Python
 
-Three rules:
+Four rules:
 
 * **area** (辖区): whoever does not see everywhere sees the checkpoints of his areas alone;
 * **protected plates** (红名单): nobody but the custodian sees them. They are left out as if the
   vehicle had not passed, so that an answer does not tell that there was something to hide;
+* **secret entries** (秘密布控): their alerts reach only the people whom the entry names, and
+  whoever applied for it;
 * **age**: what is older than ``approval.after_days`` is open to whoever holds an approval of
   another person for that case (:mod:`server.auth.approvals`), as far back as it says.
 
@@ -30,7 +32,16 @@ from server.auth.accounts import Account, Role
 from server.errors import ApprovalNeeded
 from server.protection import protected_plates
 from server.settings import Settings
-from server.tables import Alert, Approval, AreaCheckpoint, Passage, ProtectedPlate, UserArea
+from server.tables import (
+    Alert,
+    Approval,
+    AreaCheckpoint,
+    Passage,
+    ProtectedPlate,
+    UserArea,
+    WatchlistEntry,
+    WatchlistPerson,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,8 @@ class Sight:
     def conditions(self, table: type[Passage | Alert]) -> tuple[ColumnElement[bool], ...]:
         """The same for a statement on a table, to go into its WHERE.
 
-        Nothing at all for whoever sees everything, so that his statements stay as fast as raw ones.
+        On passages nothing at all for whoever sees everything, so that his statements stay as fast
+        as raw ones.
         """
         found: list[ColumnElement[bool]] = []
         if self.checkpoint_ids is not None:
@@ -64,7 +76,13 @@ class Sight:
         if self.hidden_plates:
             protected = select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None))
             found.append(table.plate.not_in(protected))
+        if table is Alert:
+            found.append(Alert.entry_id.not_in(_secret_to(self.user_name)))
         return tuple(found)
+
+    def entries(self) -> tuple[ColumnElement[bool], ...]:
+        """The same for a statement on the watchlist's entries: secret ones only if he is named."""
+        return (WatchlistEntry.id.not_in(_secret_to(self.user_name)),)
 
     def reach(self, since: datetime | None) -> datetime | None:
         """How far back a query goes: as far as it asks, or without that as far as is open to him.
@@ -117,6 +135,16 @@ def _checkpoints_of(user_name: str) -> Select[str]:
         select(AreaCheckpoint.checkpoint_id)
         .join(UserArea, UserArea.area_id == AreaCheckpoint.area_id)
         .where(UserArea.user_name == user_name)
+    )
+
+
+def _secret_to(user_name: str) -> Select[int]:
+    """The secret entries (秘密布控) that somebody must not learn of."""
+    named = select(WatchlistPerson.entry_id).where(WatchlistPerson.user_name == user_name)
+    return select(WatchlistEntry.id).where(
+        WatchlistEntry.secret.is_(True),
+        WatchlistEntry.created_by != user_name,
+        WatchlistEntry.id.not_in(named),
     )
 
 

@@ -20,7 +20,8 @@ from fpdf.enums import XPos, YPos
 from PIL import Image, UnidentifiedImageError
 
 from server.errors import Unavailable
-from server.passages.view import EvidenceView, PassageView
+from server.passages.pictures import EvidenceView
+from server.passages.view import PassageView
 
 MAX_PASSAGES = 100
 
@@ -86,7 +87,7 @@ def write_package(  # noqa: PLR0913 - what, where to, with which parts
     """Write the PDF."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fonts' optional tables
-        pdf = _Pages(font)
+        pdf = Pages(font)
         pdf.set_creation_date(made_at)
         pdf.set_title("证据材料")
         pdf.cover(about, passages, zone)
@@ -95,7 +96,7 @@ def write_package(  # noqa: PLR0913 - what, where to, with which parts
         file.write(pdf.output())
 
 
-class _Pages(FPDF):
+class Pages(FPDF):
     """The pages; A4, millimetres."""
 
     def __init__(self, font: Font) -> None:
@@ -116,21 +117,21 @@ class _Pages(FPDF):
     ) -> None:
         """The first page: what this is, for whom, and what it holds."""
         self.add_page()
-        self._line("机动车过车证据材料", 20, 14)
-        self._line("Evidence package: vehicle passages", 11, 9)
+        self.line_of("机动车过车证据材料", 20, 14)
+        self.line_of("Evidence package: vehicle passages", 11, 9)
         for name, value in about.items():
-            self._fact(name, value)
+            self.fact(name, value)
         self.ln(4)
-        self._line(f"过车记录 {len(passages)} 条", 12, 9)
+        self.line_of(f"过车记录 {len(passages)} 条", 12, 9)
         for number, passage in enumerate(passages, start=1):
-            self._line(
-                f"{number}.  {_local(passage.captured_at, zone)}  {passage.plate or '未识别'}  "
+            self.line_of(
+                f"{number}.  {local(passage.captured_at, zone)}  {passage.plate or '未识别'}  "
                 f"{passage.checkpoint.name}",
                 9,
                 6,
             )
         self.ln(3)
-        self._text(
+        self.text_of(
             "每张图片按上传时的原始字节嵌入，其 SHA-256 已在导出时与存储值核对。"
             "本文件的 SHA-256 记入审计日志。",
             9,
@@ -145,10 +146,10 @@ class _Pages(FPDF):
     ) -> None:
         """One passage on pages of its own."""
         self.add_page()
-        self._line(f"{number}.  {passage.plate or '未识别号牌'}", 16, 12)
+        self.line_of(f"{number}.  {passage.plate or '未识别号牌'}", 16, 12)
         values = _facts(passage, zone)
         for name, label in _LABELS:
-            self._fact(label, values[name])
+            self.fact(label, values[name])
         for picture in passage.evidence:
             self._picture(picture, read_picture(picture.sha256), zone)
 
@@ -166,24 +167,27 @@ class _Pages(FPDF):
             self.add_page()
         self.ln(2)
         taken_at = datetime.fromisoformat(picture.captured_at)
-        self._line(f"{_ROLES.get(picture.role, picture.role)}  {_local(taken_at, zone)}", 10, 6)
+        self.line_of(f"{_ROLES.get(picture.role, picture.role)}  {local(taken_at, zone)}", 10, 6)
         if data is not None and size:
             self.image(io.BytesIO(data), w=width, h=height)
         elif data is not None:
-            self._line("（图片无法解码，未嵌入）", 9, 6)
-        self._line(f"SHA-256 {picture.sha256}", 8, 5)
-        self._line(state, 8, 5)
+            self.line_of("（图片无法解码，未嵌入）", 9, 6)
+        self.line_of(f"SHA-256 {picture.sha256}", 8, 5)
+        self.line_of(state, 8, 5)
 
-    def _fact(self, label: str, value: str) -> None:
+    def fact(self, label: str, value: str) -> None:
+        """A name and its value."""
         self.set_font("han", size=9)
         self.cell(48, 6, label)
         self.multi_cell(0, 6, value or "–", align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def _line(self, text: str, size: float, height: float) -> None:
+    def line_of(self, text: str, size: float, height: float) -> None:
+        """One line of text."""
         self.set_font("han", size=size)
         self.cell(0, height, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def _text(self, text: str, size: float) -> None:
+    def text_of(self, text: str, size: float) -> None:
+        """Text that breaks where it must."""
         self.set_font("han", size=size)
         self.multi_cell(0, 6, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
@@ -194,13 +198,13 @@ def _facts(passage: PassageView, zone: ZoneInfo) -> dict[str, str]:
     lane = "–" if passage.lane is None else str(passage.lane)
     return {
         "plate": f"{passage.plate or '未识别'}  ({passage.plate_color}, {passage.plate_kind})",
-        "captured_at": _local(passage.captured_at, zone),
+        "captured_at": local(passage.captured_at, zone),
         "checkpoint": f"{place.name}  {place.id}  {place.road}",
         "position": f"{place.lon:.6f}, {place.lat:.6f}",
         "camera": passage.camera_id,
         "looks": f"{passage.vehicle_color} / {passage.direction} / {lane} / {speed}",
         "score": f"{passage.plate_state}  {passage.plate_score:.3f}",
-        "received_at": _local(passage.received_at, zone),
+        "received_at": local(passage.received_at, zone),
         "clock": passage.clock_flag,
         "passage_id": str(passage.passage_id),
     }
@@ -221,7 +225,8 @@ def _size_px(data: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _local(instant: datetime, zone: ZoneInfo) -> str:
+def local(instant: datetime, zone: ZoneInfo) -> str:
+    """An instant as people there read it, with its offset."""
     return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + instant.astimezone(
         zone
     ).strftime(" %z")

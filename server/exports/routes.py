@@ -6,11 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
 
 from server.auth.guards import ClientAddress, Officer
 from server.context import Context
 from server.exports.package import MAX_PASSAGES
 from server.exports.service import ExportedFile, export_package, export_passages
+from server.exports.trajectory import export_trajectory
 from server.passages.lookup import Inquiry
 from server.passages.routes import AskedPassages
 
@@ -46,6 +48,24 @@ def get_package(  # noqa: PLR0913 - what, who, from where, why
     """Give an evidence package; the passages are held for the case. Needs purpose and case number."""
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     return answer(export_package(context, tuple(passage_id), inquiry))
+
+
+@router.get("/trajectory.{ending}", response_class=StreamingResponse)
+def get_trajectory(  # noqa: PLR0913 - what, who, from where, why, as what
+    ending: Literal["geojson", "gpx", "kml", "pdf"],
+    plate: str,
+    account: Officer,
+    address: ClientAddress,
+    context: Context,
+    *,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    purpose: str | None = None,
+    case_number: str | None = None,
+) -> StreamingResponse:
+    """Give the route of a whole plate as a file. Needs purpose and case number."""
+    inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
+    return answer(export_trajectory(context, plate, inquiry, ending, since=since, until=until))
 
 
 def answer(made: ExportedFile) -> StreamingResponse:

@@ -74,14 +74,14 @@ def export_passages(
     if query == PassageQuery(limit=_PAGE):
         raise InvalidRequest("since: say what of, a plate, a place or a period", field="since")
     name = f"passages-{inquiry.now:%Y%m%d-%H%M%S}.{ending}"
-    with _file() as file:
+    with new_file() as file:
         with context.database.read() as session:
             sight = accounted_sight(session, inquiry, context.settings, query.plate)
             found = each_passage(session, query, sight, context, inquiry)
-            count = write(file, found, _zone(context), _about(inquiry, context))
-        made = _made(file, name, media_type, count)
+            count = write(file, found, _zone(context), about_of(inquiry, context))
+        made = made_of(file, name, media_type, count)
         with context.database.write() as session:
-            record(session, inquiry, "export.passages", purpose, asked(query), **_said(made))
+            record(session, inquiry, "export.passages", purpose, asked(query), **said_of(made))
     return made
 
 
@@ -118,21 +118,21 @@ def export_package(
         "passages": [str(one.passage_id) for one in passages],
         "plates": sorted({one.plate for one in passages}),
     }
-    with _file() as file:
+    with new_file() as file:
         write_package(
             file,
             passages,
-            about=_about(inquiry, context),
+            about=about_of(inquiry, context),
             read_picture=read_picture,
             font=font,
             zone=_zone(context),
             made_at=inquiry.now,
         )
-        made = _made(file, name, PDF, len(passages))
+        made = made_of(file, name, PDF, len(passages))
         with context.database.write() as session:
             if hold_passages(session, keys, purpose.case_number, inquiry.now) != len(keys):
                 raise NotFound("a passage has been deleted meanwhile")
-            record(session, inquiry, "export.evidence", purpose, detail, **_said(made))
+            record(session, inquiry, "export.evidence", purpose, detail, **said_of(made))
     return made
 
 
@@ -158,7 +158,7 @@ def each_passage(
 
 
 @contextmanager
-def _file() -> Iterator[IO[bytes]]:
+def new_file() -> Iterator[IO[bytes]]:
     """A file to write, closed if that fails.
 
     A small one stays in memory; a larger one has no name on the disk and ends with the process.
@@ -171,7 +171,8 @@ def _file() -> Iterator[IO[bytes]]:
         raise
 
 
-def _made(file: IO[bytes], name: str, media_type: str, passages: int) -> ExportedFile:
+def made_of(file: IO[bytes], name: str, media_type: str, passages: int) -> ExportedFile:
+    """A file that has been written, with its hash."""
     file.seek(0)
     digest = hashlib.sha256()
     size_bytes = 0
@@ -182,7 +183,8 @@ def _made(file: IO[bytes], name: str, media_type: str, passages: int) -> Exporte
     return ExportedFile(file, name, media_type, size_bytes, digest.hexdigest(), passages)
 
 
-def _said(made: ExportedFile) -> dict[str, object]:
+def said_of(made: ExportedFile) -> dict[str, object]:
+    """What the audit log says of a file."""
     return {
         "found": made.passages,
         "file": made.name,
@@ -191,7 +193,8 @@ def _said(made: ExportedFile) -> dict[str, object]:
     }
 
 
-def _about(inquiry: Inquiry, context: AppContext) -> Mapping[str, str]:
+def about_of(inquiry: Inquiry, context: AppContext) -> Mapping[str, str]:
+    """Who took it away, when and why, as it stands on the file."""
     local = inquiry.now.astimezone(_zone(context)).isoformat(timespec="seconds")
     account = inquiry.account
     return {

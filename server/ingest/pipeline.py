@@ -14,10 +14,12 @@ An error anywhere (the matcher's too) rolls all of it back: no passage without i
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from anpr.plate import UNREAD
+from anpr.watch import Seen, WatchIndex, seen_of
 from server import holds, register
 from server.alerts.raising import Hit, raise_alerts
 from server.auth.agents import AgentIdentity
@@ -28,7 +30,8 @@ from server.ingest.pictures import here
 from server.ingest.rows import Key, Row, key_of, row_of, spelled
 from server.ingest.storing import store
 from server.settings import Settings
-from server.watchlists.matching import CompiledWatchlist, WatchlistCache
+from server.watchlists.explaining import explanation_of
+from server.watchlists.matching import Sighting, WatchlistCache, matches
 from server.wire import Outcome
 
 
@@ -80,7 +83,7 @@ def ingest(
     watchlist: WatchlistCache,
 ) -> list[Ingested]:
     """Take batches in; the caller commits before it answers any of them."""
-    compiled = watchlist.current(session)
+    index = watchlist.current(session)
     sorting = [_sort(batch) for batch in batches]
     pictures = here(session, [one.batch.items[n] for one in sorting for n in one.keys], now)
     taken: set[Key] = set()
@@ -98,7 +101,7 @@ def ingest(
         ),
     )
     return [
-        _finish(session, one, stored=stored, compiled=compiled, now=now, settings=settings)
+        _finish(session, one, stored=stored, index=index, now=now, settings=settings)
         for one in sorting
     ]
 
@@ -159,7 +162,7 @@ def _finish(  # noqa: PLR0913 - one batch, and what the transaction knows
     one: _Sorting,
     *,
     stored: set[Key],
-    compiled: CompiledWatchlist,
+    index: WatchIndex,
     now: datetime,
     settings: Settings,
 ) -> Ingested:
@@ -168,8 +171,7 @@ def _finish(  # noqa: PLR0913 - one batch, and what the transaction knows
         if fate.outcome == "accepted" and one.keys[number] not in stored:
             one.fates[number] = Fate(fate.passage_id, "duplicate")
     delivery = one.batch.envelope.delivery
-    new = [row for row in one.rows.values() if row.key in stored]
-    hits = [hit for row in new for hit in _match(compiled, row, delivery, now)]
+    hits = _hits(session, one, stored, index, now, settings)
     if hits:
         raise_alerts(session, hits, now=now, delivery=delivery, repeat_s=settings.alerts.repeat_s)
         _hold(session, one, {hit.passage_id for hit in hits}, now)
@@ -191,18 +193,47 @@ def _is_sure(row: Row, sure_score: float) -> bool:
     return row.plate_state == "read" and row.plate_score >= sure_score and UNREAD not in row.plate
 
 
-def _match(compiled: CompiledWatchlist, row: Row, delivery: str, now: datetime) -> list[Hit]:
-    if not spelled(row.plate)[1]:
-        return []
-    received_at = now if delivery == "live" else None
+def _hits(  # noqa: PLR0913, PLR0917 - one batch, and what the transaction knows
+    session: Session,
+    one: _Sorting,
+    stored: set[Key],
+    index: WatchIndex,
+    now: datetime,
+    settings: Settings,
+) -> list[Hit]:
+    """Match what was stored; a plate or none, for a description may need none."""
+    live = (now,) if one.batch.envelope.delivery == "live" else ()
+    first: dict[Key, int] = {}
+    for number, key in one.keys.items():
+        if key in stored and key in one.rows:
+            first.setdefault(key, number)
+    sightings = [
+        Sighting(key, _seen(one.batch.items[number]), row.checkpoint_id, (row.captured_at, *live))
+        for key, number in first.items()
+        if (row := one.rows[key])
+    ]
+    zone = ZoneInfo(settings.display.time_zone)
     return [
         Hit(
-            target=target,
-            passage_id=row.passage_id,
-            plate=row.plate,
-            captured_at=row.captured_at,
-            checkpoint_id=row.checkpoint_id,
-            camera_id=row.camera_id,
+            match=match,
+            passage_id=sighting.key[2],
+            plate=sighting.key[0],
+            captured_at=sighting.key[1],
+            checkpoint_id=sighting.checkpoint_id,
+            camera_id=one.rows[sighting.key].camera_id,
+            explanation=explanation_of(match),
         )
-        for target in compiled.match(row.plate, row.captured_at, received_at)
+        for sighting, match in matches(session, index, sightings, zone)
     ]
+
+
+def _seen(item: Item) -> Seen:
+    if not isinstance(item, PassageMessage):  # pragma: no cover - has no key
+        return Seen("")
+    return seen_of(
+        item.plate.text,
+        item.plate.characters,
+        plate_kind=item.plate.kind,
+        plate_color=item.plate.color,
+        vehicle_color=item.vehicle_color,
+    )

@@ -13,8 +13,11 @@ from server.errors import InvalidRequest
 from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import normal_pattern, whole_plate
-from server.passages.search import MAX_NEAR, MAX_PLATES, among
+from server.passages.search import MAX_NEAR, among
 from server.tables import Passage, Plate, PlateCandidate
+
+_MOST_SHOWN = 2_000
+"""A pattern gives the newest known of these; of how many more it fits, nobody reads the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def find_plates(
     if query.changes:
         return _near(session, query, since, sight, known, now)
     pattern = normal_pattern(query.plate)
-    fitting = known.fitting(session, now, pattern, MAX_PLATES)
+    fitting = known.fitting(session, now, pattern, _MOST_SHOWN)
     names = [plate for plate in fitting.plates if plate not in sight.hidden_plates]
     seen = _seen(session, names, since, query.until, sight, known, query.limit + 1)
     order = sorted(seen, key=lambda plate: (seen[plate].last_at, plate), reverse=True)

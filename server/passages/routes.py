@@ -1,5 +1,7 @@
 """Passages and their pictures, for people."""
 
+# ruff: noqa: FAST003 - the hash in the path is read by the dependency
+
 from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
@@ -9,17 +11,21 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime
 
 from server.auth.guards import ClientAddress, Operator
+from server.auth.sight import sight_of
 from server.context import Context
 from server.errors import NotFound, Unavailable
+from server.http import answer
 from server.ingest.thumbnails import thumbnail
 from server.passages.areas import circle_of, polygon_of
 from server.passages.lookup import (
     Inquiry,
+    in_utc,
     is_running_picture,
     look_up_passages,
     look_up_plates,
     open_passage,
 )
+from server.passages.pictures import PictureOf, may_see_picture
 from server.passages.plates import PlateQuery, PlatesFound
 from server.passages.search import PassagePage, PassageQuery
 from server.passages.view import PassageView
@@ -84,7 +90,7 @@ def asked_passages(  # noqa: PLR0913 - a query's parameters
 AskedPassages = Annotated[PassageQuery, Depends(asked_passages)]
 
 
-@router.get("/api/v1/passages")
+@router.get("/api/v1/passages", response_model=PassagePage)
 def get_passages(  # noqa: PLR0913 - what, who, from where, why
     query: AskedPassages,
     account: Operator,
@@ -93,15 +99,16 @@ def get_passages(  # noqa: PLR0913 - what, who, from where, why
     *,
     purpose: str | None = None,
     case_number: str | None = None,
-) -> PassagePage:
+) -> Response:
     """Search, newest first. Naming a plate, or going far back, needs purpose and case number."""
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     running = is_running_picture(query, inquiry.now, context.settings.search)
     with context.database.read() if running else context.database.write() as session:
-        return look_up_passages(session, query, inquiry, context.settings, context.plates)
+        page = look_up_passages(session, query, inquiry, context.settings, context.plates)
+    return answer(page)
 
 
-@router.get("/api/v1/plates")
+@router.get("/api/v1/plates", response_model=PlatesFound)
 def get_plates(  # noqa: PLR0913 - a query's parameters
     plate: Annotated[str, Query(max_length=64, description="May hold ? and *, if no changes.")],
     account: Operator,
@@ -116,7 +123,7 @@ def get_plates(  # noqa: PLR0913 - a query's parameters
     limit: int = 50,
     purpose: str | None = None,
     case_number: str | None = None,
-) -> PlatesFound:
+) -> Response:
     """Plates that fit a pattern, or the likely misreads of a plate with the reason of each.
 
     Needs purpose and case number.
@@ -124,7 +131,8 @@ def get_plates(  # noqa: PLR0913 - a query's parameters
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
     query = PlateQuery(plate, changes, since, until, limit)
     with context.database.write() as session:
-        return look_up_plates(session, query, inquiry, context.settings, context.plates)
+        found = look_up_plates(session, query, inquiry, context.settings, context.plates)
+    return answer(found)
 
 
 @router.get("/api/v1/passages/{passage_id}")
@@ -143,17 +151,43 @@ def get_passage(  # noqa: PLR0913 - who, from where, which, why
         return open_passage(session, passage_id, inquiry, context.settings)
 
 
+def _visible_picture(  # noqa: PLR0913 - which picture, of which passage, for whom
+    sha256: str,
+    account: Operator,
+    context: Context,
+    *,
+    checkpoint_id: Annotated[str, Query(max_length=64)],
+    captured_at: AwareDatetime,
+    passage_id: UUID,
+) -> str:
+    """The picture's name, if whoever asks may see the passage that his address names.
+
+    Raises:
+        NotFound: no such passage, not its picture, or none that he may see: all the same to him.
+    """
+    at = in_utc("captured_at", captured_at)
+    with context.database.read() as session:
+        sight = sight_of(session, account, context.clock(), context.settings)
+        of = PictureOf(checkpoint_id, at or captured_at, passage_id)
+        if not may_see_picture(session, sha256, of, sight):
+            raise NotFound("no such picture")
+    return sha256
+
+
+VisiblePicture = Annotated[str, Depends(_visible_picture)]
+
+
 @router.get("/evidence/{sha256}", response_class=Response)
-def get_evidence(sha256: str, _account: Operator, context: Context) -> Response:
-    """Give a picture. Its name is its content, so a browser may keep it."""
-    return _picture(sha256, context.evidence.read)
+def get_evidence(picture: VisiblePicture, context: Context) -> Response:
+    """Give a picture of a passage. Its name is its content, so a browser may keep it."""
+    return _picture(picture, context.evidence.read)
 
 
 @router.get("/evidence/{sha256}/thumbnail", response_class=Response)
-def get_thumbnail(sha256: str, _account: Operator, context: Context) -> Response:
-    """Give a small version of a picture."""
+def get_thumbnail(picture: VisiblePicture, context: Context) -> Response:
+    """Give a small version of a picture of a passage."""
     longer_px = context.settings.evidence.thumbnail_px
-    return _picture(sha256, lambda name: thumbnail(context.evidence, name, longer_px))
+    return _picture(picture, lambda name: thumbnail(context.evidence, name, longer_px))
 
 
 def _picture(sha256: str, read: Callable[[str], bytes | None]) -> Response:

@@ -25,19 +25,20 @@ from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import is_pattern, like_of, normal_pattern, whole_plate
 from server.passages.view import PassageView, view_of
-from server.tables import Checkpoint, Passage
+from server.tables import Checkpoint, Passage, Plate, PlateCandidate
 
-MAX_PLATES = 2_000
+MAX_PLATES = 5_000
 """A pattern that more plates fit is looked for among the passages themselves."""
-MAX_NEAR = 200
-"""So many plates at most are taken for misreads of one."""
+MAX_NEAR = 2_000
+"""So many plates at most are taken for misreads of one: more than a dense register of three
+million holds at two changes, so that none is left out that is near."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEAR = timedelta(minutes=10)
 """An identifier is minted when the vehicle has passed."""
 _LAST_MS = 200_000_000_000_000
 """Beyond: no UUIDv7 of our time (year 8307)."""
 _FIRST_WINDOW = timedelta(minutes=2)
-_GROWTH = 8
+_LEAST_GROWTH, _MOST_GROWTH = 2, 8
 _LONGEST_WINDOW = timedelta(days=3 * 365)
 _FIRST_YEAR = 1990
 _MICROSECOND = timedelta(microseconds=1)
@@ -88,6 +89,8 @@ class _Way:
     conditions: tuple[ColumnElement[bool], ...]
     in_order: bool
     nothing: bool = False
+    plates: tuple[str, ...] = ()
+    """The plates, if there are several."""
 
 
 def search_passages(
@@ -178,6 +181,11 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
     way = _way(session, query, sight, known, now)
     if way.nothing:
         return
+    if way.plates and _is_plain(query, sight):
+        newest = _newest_of(session, way.plates, since, known, wanted)
+        if newest is not None:
+            yield from newest
+            return
     statement = (
         select(Passage)
         .where(*way.conditions, *_looks(query), *sight.conditions(Passage))
@@ -191,7 +199,8 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
         )
         statement = statement.where(after, Passage.captured_at <= at)
         until = min(until or at + _MICROSECOND, at + _MICROSECOND)
-    spans = [(since, until)] if way.in_order else _windows(since, until, now)
+    windows = _Windows(since, until, now)
+    spans = [(since, until)] if way.in_order else windows
     for low, high in spans:
         part = statement
         if low is not None:
@@ -203,25 +212,83 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
         wanted -= len(found)
         if wanted <= 0:
             return
+        windows.found(len(found), wanted)
 
 
-def _windows(
-    since: datetime | None, until: datetime | None, now: datetime
-) -> Iterator[tuple[datetime | None, datetime | None]]:
-    """Spans of time from the newest backwards, each longer; together exactly the period."""
-    high = until
-    length = _FIRST_WINDOW
-    while True:
-        top = now if high is None else min(high, now)
-        low = top - length if top.year >= _FIRST_YEAR else _EPOCH
-        if since is not None and low <= since:
-            yield since, high
-            return
-        if length > _LONGEST_WINDOW or low.year < _FIRST_YEAR:
-            yield since, high
-            return
-        yield low, high
-        high, length = low, length * _GROWTH
+class _Windows:
+    """Spans of time from the newest backwards, each longer; together exactly the period.
+
+    How much longer, what was found so far says: twice what the rest of the page should take.
+    """
+
+    def __init__(self, since: datetime | None, until: datetime | None, now: datetime) -> None:
+        self._since, self._until, self._now = since, until, now
+        self._growth = float(_MOST_GROWTH)
+
+    def found(self, rows: int, wanted: int) -> None:
+        """Take note of how many rows the last span had, and how many are still wanted."""
+        if rows:
+            self._growth = max(_LEAST_GROWTH, min(_MOST_GROWTH, 2 * wanted / rows))
+
+    def __iter__(self) -> Iterator[tuple[datetime | None, datetime | None]]:
+        since, high, now = self._since, self._until, self._now
+        length = _FIRST_WINDOW
+        while True:
+            top = now if high is None else min(high, now)
+            low = top - length if top.year >= _FIRST_YEAR else _EPOCH
+            if (since is not None and low <= since) or (
+                length > _LONGEST_WINDOW or low.year < _FIRST_YEAR
+            ):
+                yield since, high
+                return
+            yield low, high
+            high, length = low, length * self._growth
+
+
+def _is_plain(query: PassageQuery, sight: Sight) -> bool:
+    """Whether nothing but plates and a beginning is asked for, by somebody who sees everywhere."""
+    plain = PassageQuery(
+        plate=query.plate, changes=query.changes, since=query.since, limit=query.limit
+    )
+    return query == plain and sight.checkpoint_ids is None
+
+
+def _newest_of(
+    session: Session,
+    plates: Sequence[str],
+    since: datetime | None,
+    known: KnownPlates,
+    wanted: int,
+) -> list[Passage] | None:
+    """The newest passages of many plates, by when each was seen last; None if that cannot tell.
+
+    The ``wanted`` newest passages are of no more plates, and a plate that was seen last before so
+    many others were has none of them. The register says when each was seen last; those that it has not
+    counted yet come along. Where retention has deleted what the register still knows, the
+    passages found may not reach back to where it was cut: then it cannot tell.
+    """
+    lately = known.uncounted(plates)
+    seen: list[tuple[str, datetime]] = []
+    for table in (Plate, PlateCandidate):
+        rows = (
+            select(table.plate, table.last_seen_at)
+            .where(among(session, table.plate, plates))
+            .order_by(table.last_seen_at.desc())
+            .limit(wanted + 1)
+        )
+        seen += [(plate, at) for plate, at in session.execute(rows)]
+    seen.sort(key=lambda one: one[1], reverse=True)
+    cut = seen[wanted][1] if len(seen) > wanted else None  # of the first that is left out
+    newest = lately | {plate for plate, _ in seen[:wanted]}
+    statement = select(Passage).where(among(session, Passage.plate, sorted(newest)))
+    if since is not None:
+        statement = statement.where(Passage.captured_at >= since)
+    if cut is not None:
+        statement = statement.where(Passage.captured_at > cut)
+    order = (Passage.captured_at.desc(), Passage.passage_id.desc())
+    found = list(session.scalars(statement.order_by(*order).limit(wanted)))
+    is_whole = cut is None or (since is not None and since > cut)
+    return found if is_whole or len(found) == wanted else None
 
 
 def _way(
@@ -253,7 +320,7 @@ def _way(
     seen = [plate for plate in plates if plate not in sight.hidden_plates]
     if not seen:
         return _Way((), in_order=False, nothing=True)
-    return _Way((among(session, Passage.plate, seen), *here), in_order=False)
+    return _Way((among(session, Passage.plate, seen), *here), in_order=False, plates=tuple(seen))
 
 
 def _plates_meant(

@@ -7,19 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from server.checkpoints.service import CheckpointPlace
+from server.passages.pictures import EvidenceView, evidence_views
 from server.tables import Passage
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
-    """A picture of a passage; its bytes are at ``url``."""
-
-    role: str
-    sha256: str
-    url: str
-    width_px: int
-    height_px: int
-    captured_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +70,9 @@ def view_of(row: Passage, place: CheckpointPlace | None) -> PassageView:
         characters=tuple(row.characters),
         track=row.track,
         models=row.models,
-        evidence=tuple(evidence_view(item) for item in row.evidence),
+        evidence=evidence_views(row),
         plate_quad_px=(
             tuple((x, y) for x, y in row.plate_quad_px) if row.plate_quad_px is not None else None
         ),
         vehicle_box_px=tuple(row.vehicle_box_px) if row.vehicle_box_px is not None else None,
-    )
-
-
-def evidence_view(item: Mapping[str, Any]) -> EvidenceView:
-    """A picture from its record on the passage."""
-    return EvidenceView(
-        role=item["role"],
-        sha256=item["sha256"],
-        url=f"/evidence/{item['sha256']}",
-        width_px=item["width_px"],
-        height_px=item["height_px"],
-        captured_at=item["captured_at"],
     )

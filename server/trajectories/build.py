@@ -2,87 +2,94 @@
 
 Distances are great circles (haversine, mean earth radius 6 371 008.8 m, IUGG 1980): the shortest
 any road can be, so a speed over it is the lowest that the vehicle can have driven. That makes
-"impossible" a safe word, and "slow" a mere hint.
+"impossible" a safe word, and "slow" a mere hint. Where travel times have been learned
+(:class:`Traffic`) a leg is held against them, checkpoints that were passed unseen are inferred, and
+wrong clocks are set right. A route contains nothing that was not seen, or inferred and said to be.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Literal
 
-from server.checkpoints.service import CheckpointPlace
 from server.passages.view import PassageView
+from server.trajectories.model import guess
+from server.trajectories.paths import Path, likely_paths
+from server.trajectories.route import (
+    Leg,
+    LegFlag,
+    RouteRules,
+    Stay,
+    Stop,
+    Traffic,
+    Trajectory,
+    Trip,
+    Unseen,
+)
+from server.trajectories.sketch import Expected
+from server.trajectories.vehicles import divide
 
 EARTH_RADIUS_M = 6_371_008.8
 MIN_IMPOSSIBLE_M = 500.0
 """Nearer checkpoints are not judged: their clocks' uncertainty outweighs the distance."""
 MIN_DURATION_S = 1.0
-
-LegFlag = Literal["believable", "fast", "slow", "impossible"]
-"""fast: worth a second look; slow: a stop or a missed checkpoint between; impossible: no vehicle
-does that, so two vehicles carry the plate, or a clock is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteRules:
-    """What a route is judged by; see TrajectorySettings for the meanings."""
-
-    repeat_s: float = 30.0
-    clock_sigma_s: float = 2.0
-    impossible_kmh: float = 150.0
-    fast_kmh: float = 110.0
-    slow_kmh: float = 8.0
+KNOWN = 30
+WELL_KNOWN = 200
+MIN_LEARNED_M = 2_000.0
+IMPOSSIBLE_SHARE = 0.85
+TRIP_GAP_S = 1_800.0
+"""Longer out of sight, and three times longer than usual, is the end of a trip."""
+BORDER_SHARE = 0.6
+"""Of those seen at a checkpoint so many come from nowhere: there one enters the area."""
+MOST_INFERRED = 400
+"""Legs of a route whose unseen checkpoints are looked for: the newest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One appearance at one checkpoint: the best-read passage, and how many it stands for."""
-
-    number: int
-    """1 is the first of the route."""
-    place: CheckpointPlace
-    first_seen_at: datetime
-    last_seen_at: datetime
-    passage: PassageView
-    passages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """From one stop to the next. Speed is over the straight line; None if no time passed."""
-
-    from_number: int
-    to_number: int
-    distance_m: float
-    duration_s: float
-    speed_kmh: float | None
-    flag: LegFlag
-
-
-@dataclass(frozen=True, slots=True)
-class Trajectory:
-    """The route of a plate, oldest first. ``legs[i]`` leads from ``stops[i]`` to ``stops[i+1]``."""
-
-    plate: str
-    stops: tuple[Stop, ...]
-    legs: tuple[Leg, ...]
-    distance_m: float
-    truncated: bool
-    """Whether there were more passages than a route is built of; the oldest are left out."""
-
-
-def build_trajectory(
-    plate: str, passages: Iterable[PassageView], rules: RouteRules, *, truncated: bool = False
+def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held against
+    plate: str,
+    passages: Iterable[PassageView],
+    rules: RouteRules,
+    *,
+    truncated: bool = False,
+    traffic: Traffic | None = None,
+    misreads: Iterable[PassageView] = (),
 ) -> Trajectory:
-    """Order passages in time, join repeats at one checkpoint, and judge each leg between."""
-    ordered = sorted(passages, key=lambda p: (p.captured_at, p.passage_id))
-    stops = tuple(
-        _stop(number, group) for number, group in enumerate(_grouped(ordered, rules.repeat_s), 1)
+    """Order passages in time, join repeats at one checkpoint, and judge each leg between.
+
+    ``misreads`` are passages of plates that look like this one; those join the route that fit
+    between its sightings in place and time, marked by ``read_as``.
+    """
+    offsets = traffic.clock_offset_s if traffic is not None else {}
+    stops = _stops(passages, rules, offsets)
+    taken = _fitting(stops, _stops(misreads, rules, offsets), rules, traffic)
+    if taken:
+        both = sorted([*stops, *taken], key=lambda stop: (_at(stop), stop.passage.passage_id))
+        stops = [replace(stop, number=number) for number, stop in enumerate(both, 1)]
+    stops = _divided(stops, rules, traffic)
+    legs: list[Leg] = []
+    before: dict[int, Stop] = {}
+    earlier: dict[int, str] = {}
+    for number, stop in enumerate(stops):
+        last = stops[number - 1] if number else None
+        if last is not None and last.vehicle != stop.vehicle:
+            conflict = _leg(last, stop, rules, traffic, None)
+            if conflict.flag == "impossible":
+                legs.append(replace(conflict, vehicle=0))
+        start = before.get(stop.vehicle)
+        if start is not None:
+            leg = _leg(start, stop, rules, traffic, earlier.get(stop.vehicle))
+            legs.append(leg)
+            earlier.pop(stop.vehicle, None)
+            if not leg.breaks:
+                earlier[stop.vehicle] = start.place.id
+        before[stop.vehicle] = stop
+    trips, stays = _trips(stops, legs, traffic)
+    metres = sum(leg.distance_m for leg in legs if leg.vehicle)
+    vehicles = max((stop.vehicle for stop in stops), default=1)
+    return Trajectory(
+        plate, tuple(stops), tuple(legs), metres, truncated, vehicles, tuple(trips), tuple(stays)
     )
-    legs = tuple(_leg(a, b, rules) for a, b in pairwise(stops))
-    return Trajectory(plate, stops, legs, sum(leg.distance_m for leg in legs), truncated)
 
 
 def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
@@ -94,17 +101,29 @@ def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
 
 
-def judge(distance: float, duration_s: float, rules: RouteRules) -> LegFlag:
-    """Judge a leg of so many metres in so many seconds."""
-    shortest_s = max(duration_s + 2 * rules.clock_sigma_s, MIN_DURATION_S)
-    if distance >= MIN_IMPOSSIBLE_M:
-        if _kmh(distance, shortest_s) > rules.impossible_kmh:
+def judge(
+    distance: float, duration_s: float, rules: RouteRules, expected: Expected | None = None
+) -> LegFlag:
+    """Judge a leg of so many metres in so many seconds, against what it usually takes if known.
+
+    Impossible: faster than any vehicle on the straight line, or than 0.85 of the fastest hundredth
+    of 200 drives and more. Fast and slow: outside of 98 % and 95 % of 30 drives and more; with
+    fewer, by the speed over the straight line.
+    """
+    longest_s = max(duration_s + 2 * rules.clock_sigma_s, MIN_DURATION_S)
+    if distance >= MIN_IMPOSSIBLE_M and _kmh(distance, longest_s) > rules.impossible_kmh:
+        return "impossible"
+    if expected is not None and expected.n >= KNOWN:
+        sure = expected.n >= WELL_KNOWN and distance >= MIN_LEARNED_M
+        if sure and longest_s < IMPOSSIBLE_SHARE * expected.q01_s:
             return "impossible"
-        if _kmh(distance, max(duration_s, MIN_DURATION_S)) > rules.fast_kmh:
+        if longest_s < expected.q01_s:
             return "fast"
-    if _kmh(distance, max(duration_s, MIN_DURATION_S)) < rules.slow_kmh:
-        return "slow"
-    return "believable"
+        return "slow" if duration_s > 1.1 * expected.q95_s + 15.0 else "believable"
+    kmh = _kmh(distance, max(duration_s, MIN_DURATION_S))
+    if distance >= MIN_IMPOSSIBLE_M and kmh > rules.fast_kmh:
+        return "fast"
+    return "slow" if kmh < rules.slow_kmh else "believable"
 
 
 def _kmh(metres: float, seconds: float) -> float:
@@ -126,21 +145,196 @@ def _grouped(ordered: Sequence[PassageView], repeat_s: float) -> list[list[Passa
     return groups
 
 
-def _stop(number: int, group: Sequence[PassageView]) -> Stop:
+def _stops(
+    passages: Iterable[PassageView], rules: RouteRules, offsets: Mapping[str, float]
+) -> list[Stop]:
+    def at(passage: PassageView) -> datetime:
+        return passage.captured_at - timedelta(seconds=offsets.get(passage.checkpoint.id, 0.0))
+
+    ordered = sorted(passages, key=lambda p: (at(p), p.passage_id))
+    return [
+        _stop(number, group, offsets)
+        for number, group in enumerate(_grouped(ordered, rules.repeat_s), 1)
+    ]
+
+
+def _stop(number: int, group: Sequence[PassageView], offsets: Mapping[str, float]) -> Stop:
     best = max(group, key=lambda p: p.plate_score)
+    offset = offsets.get(best.checkpoint.id, 0.0)
     return Stop(
-        number, best.checkpoint, group[0].captured_at, group[-1].captured_at, best, len(group)
+        number,
+        best.checkpoint,
+        group[0].captured_at,
+        group[-1].captured_at,
+        best,
+        len(group),
+        clock_offset_s=offset,
     )
 
 
-def _leg(start: Stop, end: Stop, rules: RouteRules) -> Leg:
+def _at(stop: Stop) -> datetime:
+    """When it was there, by a right clock."""
+    return stop.first_seen_at - timedelta(seconds=stop.clock_offset_s)
+
+
+def _between(start: Stop, end: Stop) -> tuple[float, float]:
+    """Metres and seconds from one stop to another, by right clocks."""
     metres = distance_m(start.place.lat, start.place.lon, end.place.lat, end.place.lon)
-    seconds = (end.first_seen_at - start.last_seen_at).total_seconds()
+    left = start.last_seen_at - timedelta(seconds=start.clock_offset_s)
+    return metres, (_at(end) - left).total_seconds()
+
+
+def _fitting(
+    stops: Sequence[Stop], others: Sequence[Stop], rules: RouteRules, traffic: Traffic | None
+) -> list[Stop]:
+    """Of look-alikes' sightings those that the vehicle can have made on its way.
+
+    Within a trip: in a believable time of a sighting before and one after, or of one of them if
+    the other is far off; and not of a vehicle that looks different.
+    """
+    taken: list[Stop] = []
+    for other in others:
+        before = next((s for s in reversed(stops) if _at(s) <= _at(other)), None)
+        after = next((s for s in stops if _at(s) > _at(other)), None)
+        near = 0
+        for start, end in ((before, other), (other, after)):
+            if start is None or end is None:
+                continue
+            metres, seconds = _between(start, end)
+            if seconds > TRIP_GAP_S or start.place.id == end.place.id:
+                continue
+            expected = _expected(start, end, seconds, traffic, None)[0]
+            if judge(metres, seconds, rules, expected) not in {"believable", "slow"}:
+                near = -9
+            elif _kmh(metres, max(1.0, seconds)) >= rules.slow_kmh and _looks_alike(start, end):
+                near += 1
+        if near >= 1:
+            taken.append(replace(other, read_as=other.passage.plate))
+    return taken
+
+
+def _looks_alike(one: Stop, other: Stop) -> bool:
+    a, b = one.passage, other.passage
+    pairs = (
+        (a.vehicle_color, b.vehicle_color),
+        (a.plate_color, b.plate_color),
+        (a.plate_kind, b.plate_kind),
+    )
+    return all(x == y or "unknown" in {x, y} for x, y in pairs)
+
+
+def _divided(stops: list[Stop], rules: RouteRules, traffic: Traffic | None) -> list[Stop]:
+    """Say which vehicle made each stop, if one vehicle cannot have made them all."""
+
+    def flag(start: Stop, end: Stop) -> LegFlag:
+        metres, seconds = _between(start, end)
+        expected = _expected(start, end, seconds, traffic, None)[0] if metres else None
+        return judge(metres, seconds, rules, expected)
+
+    if all(flag(a, b) != "impossible" for a, b in pairwise(stops)):
+        return stops
+
+    def fit(first: int, second: int) -> float:
+        start, end = stops[first], stops[second]
+        word = flag(start, end)
+        if word == "impossible":
+            return -math.inf
+        score = {"believable": 0.0, "slow": -0.4, "fast": -2.5}[word]
+        return score if _looks_alike(start, end) else score - 1.2
+
+    numbers = divide(len(stops), fit)
+    return [replace(stop, vehicle=n) for stop, n in zip(stops, numbers, strict=True)]
+
+
+def _expected(
+    start: Stop, end: Stop, seconds: float, traffic: Traffic | None, before: str | None
+) -> tuple[Expected | None, tuple[Path, ...]]:
+    """What the leg usually takes, and the ways it may have gone."""
+    if traffic is None or start.place.id == end.place.id:
+        return None, ()
+    when = traffic.when(start.last_seen_at)
+    known = traffic.links.model.expected(start.place.id, end.place.id, when)
+    if known is not None and known.n >= KNOWN and before is None:
+        return known, ()
+    paths = likely_paths(
+        traffic.links, start.place.id, end.place.id, seconds, when, before=before or None
+    )
+    if known is None or known.n < KNOWN:
+        known = paths[0].expected if paths else None
+    return known, paths
+
+
+def _leg(
+    start: Stop, end: Stop, rules: RouteRules, traffic: Traffic | None, before: str | None
+) -> Leg:
+    metres, seconds = _between(start, end)
+    # '' is nobody's checkpoint: it asks for the ways, too
+    expected, paths = _expected(start, end, seconds, traffic, before or "")
+    flag = judge(metres, seconds, rules, expected)
+    usual = expected.q95_s if expected is not None else guess(metres).q95_s
+    breaks = seconds > max(TRIP_GAP_S, 3 * usual) or (
+        start.place.id == end.place.id and seconds > TRIP_GAP_S / 2
+    )
+    between: tuple[Unseen, ...] = ()
+    probability = None
+    if paths and traffic is not None and not breaks and flag != "impossible":
+        probability = round(paths[0].probability, 4)
+        shares = {
+            name: sum(path.probability for path in paths if name in path.between)
+            for name in paths[0].between
+        }
+        between = tuple(
+            Unseen(traffic.places[name], round(min(1.0, share), 4))
+            for name, share in shares.items()
+            if name in traffic.places
+        )
     return Leg(
         from_number=start.number,
         to_number=end.number,
         distance_m=round(metres, 1),
         duration_s=seconds,
         speed_kmh=round(_kmh(metres, seconds), 1) if seconds > 0 else None,
-        flag=judge(metres, seconds, rules),
+        flag=flag,
+        vehicle=end.vehicle,
+        expected=expected,
+        between=between,
+        path_probability=probability,
+        breaks=breaks,
     )
+
+
+def _trips(
+    stops: Sequence[Stop], legs: Sequence[Leg], traffic: Traffic | None
+) -> tuple[list[Trip], list[Stay]]:
+    """Cut each vehicle's stops at its long breaks."""
+    trips: list[Trip] = []
+    stays: list[Stay] = []
+    into = {leg.to_number: leg for leg in legs if leg.vehicle}
+    for vehicle in sorted({stop.vehicle for stop in stops}):
+        current: list[Stop] = []
+        metres = 0.0
+        for stop in (stop for stop in stops if stop.vehicle == vehicle):
+            leg = into.get(stop.number)
+            if current and leg is not None and leg.breaks:
+                trips.append(_trip(len(trips) + 1, current, metres, traffic))
+                stays.append(
+                    Stay(
+                        vehicle, current[-1].number, current[-1].place, stop.place,
+                        current[-1].last_seen_at, stop.first_seen_at, trips[-1].leaves,
+                    )
+                )  # fmt: skip
+                current, metres = [], 0.0
+            metres += leg.distance_m if current and leg is not None else 0.0
+            current.append(stop)
+        trips.append(_trip(len(trips) + 1, current, metres, traffic))
+    return trips, stays
+
+
+def _trip(number: int, stops: Sequence[Stop], metres: float, traffic: Traffic | None) -> Trip:
+    first, last = stops[0], stops[-1]
+    return Trip(
+        number, first.vehicle, first.number, last.number, first.first_seen_at, last.last_seen_at,
+        round(metres, 1), len(stops),
+        enters=traffic is not None and traffic.links.model.entry_share(first.place.id) >= BORDER_SHARE,
+        leaves=traffic is not None and traffic.links.model.exit_share(last.place.id) >= BORDER_SHARE,
+    )  # fmt: skip

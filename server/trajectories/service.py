@@ -1,7 +1,8 @@
 """The route of a plate over a period, and its GeoJSON."""
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,12 +11,17 @@ from server import audit
 from server.auth.sight import Sight, sight_of
 from server.checkpoints.service import places
 from server.errors import InvalidRequest
+from server.passages.known import KnownPlates
 from server.passages.lookup import Inquiry, in_utc
 from server.passages.patterns import ANY_ONE, ANY_RUN, normal_pattern
-from server.passages.view import view_of
+from server.passages.view import PassageView, view_of
 from server.settings import Settings, TrajectorySettings
 from server.tables import Passage
-from server.trajectories.build import RouteRules, Trajectory, build_trajectory
+from server.trajectories.build import build_trajectory
+from server.trajectories.route import RouteRules, Traffic, Trajectory
+
+_NEAR: Final = timedelta(minutes=30)
+_MOST_LOOK_ALIKES: Final = 500
 
 
 def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose eyes
@@ -26,8 +32,13 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     until: datetime | None,
     sight: Sight,
     settings: TrajectorySettings,
+    traffic: Traffic | None = None,
+    look_alikes: Sequence[str] = (),
 ) -> Trajectory:
     """Reconstruct the route of a whole plate, of what one may see; ``since`` inclusive, ``until`` exclusive.
+
+    ``look_alikes`` are plates whose passages may be misreads of this one; they join the route where
+    place and time fit.
 
     Raises:
         InvalidRequest: not a whole plate, or the period is empty.
@@ -37,32 +48,67 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
         raise InvalidRequest("plate: a route needs a whole plate, without ? or *", field="plate")
     if since is not None and until is not None and since >= until:
         raise InvalidRequest("until: must be after since", field="until")
-    statement = (
+    passages = (
         select(Passage)
-        .where(Passage.plate == plate, *sight.conditions(Passage))
+        .where(*sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
-        .limit(settings.max_sightings + 1)
     )
     if since is not None:
-        statement = statement.where(Passage.captured_at >= since)
+        passages = passages.where(Passage.captured_at >= since)
     if until is not None:
-        statement = statement.where(Passage.captured_at < until)
-    rows = list(session.scalars(statement))
-    place_of = places(session, [row.checkpoint_id for row in rows])
-    # a passage at a checkpoint without a position cannot be part of a route
-    views = [
-        view_of(row, place_of[row.checkpoint_id])
-        for row in rows[: settings.max_sightings]
-        if row.checkpoint_id in place_of
-    ]
-    rules = RouteRules(
+        passages = passages.where(Passage.captured_at < until)
+    own = passages.where(Passage.plate == plate).limit(settings.max_sightings + 1)
+    rows = list(session.scalars(own))
+    truncated = len(rows) > settings.max_sightings
+    rows = rows[: settings.max_sightings]
+    alike: list[Passage] = []
+    if look_alikes and rows:
+        near = passages.where(
+            Passage.plate.in_(look_alikes),
+            Passage.captured_at >= rows[-1].captured_at - _NEAR,
+            Passage.captured_at <= rows[0].captured_at + _NEAR,
+        )
+        alike = list(session.scalars(near.limit(_MOST_LOOK_ALIKES)))
+    place_of = places(session, [row.checkpoint_id for row in (*rows, *alike)])
+
+    def views(found: Sequence[Passage]) -> list[PassageView]:
+        # a passage at a checkpoint without a position cannot be part of a route
+        return [
+            view_of(row, place_of[row.checkpoint_id])
+            for row in found
+            if row.checkpoint_id in place_of
+        ]
+
+    return build_trajectory(
+        plate,
+        views(rows),
+        rules_of(settings),
+        truncated=truncated,
+        traffic=traffic,
+        misreads=views(alike),
+    )
+
+
+def rules_of(settings: TrajectorySettings) -> RouteRules:
+    """What routes are judged by, from the settings."""
+    return RouteRules(
         repeat_s=settings.repeat_s,
         clock_sigma_s=settings.clock_sigma_s,
         impossible_kmh=settings.impossible_kmh,
         fast_kmh=settings.fast_kmh,
         slow_kmh=settings.slow_kmh,
     )
-    return build_trajectory(plate, views, rules, truncated=len(rows) > settings.max_sightings)
+
+
+def look_alikes_of(
+    session: Session, plate: str, now: datetime, known: KnownPlates, settings: TrajectorySettings
+) -> tuple[str, ...]:
+    """Plates seen that differ from this one by a character that readers take for another."""
+    if not settings.misread_cost:
+        return ()
+    near = known.near(session, now, plate, 1, 50)
+    alike = [one.plate for one in near if 0 < one.cost <= settings.misread_cost]
+    return tuple(p for p in alike if p != plate and ANY_ONE not in p)
 
 
 def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what period
@@ -73,6 +119,8 @@ def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what peri
     since: datetime | None,
     until: datetime | None,
     settings: Settings,
+    traffic: Traffic | None = None,
+    known: KnownPlates | None = None,
 ) -> Trajectory:
     """Reconstruct a route on somebody's behalf, with purpose and account; needs a writing session.
 
@@ -91,8 +139,21 @@ def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what peri
         plate=normal_pattern(plate),
     )
     since, until = sight.reach(in_utc("since", since)), in_utc("until", until)
+    whole = normal_pattern(plate)
+    alike = (
+        look_alikes_of(session, whole, inquiry.now, known, settings.trajectory)
+        if known is not None and ANY_ONE not in whole and ANY_RUN not in whole
+        else ()
+    )
     trajectory = trajectory_of(
-        session, plate, since=since, until=until, sight=sight, settings=settings.trajectory
+        session,
+        plate,
+        since=since,
+        until=until,
+        sight=sight,
+        settings=settings.trajectory,
+        traffic=traffic,
+        look_alikes=alike,
     )
     audit.record(
         session,
@@ -106,48 +167,7 @@ def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what peri
             "since": since.isoformat() if since else None,
             "until": until.isoformat() if until else None,
             "found": len(trajectory.stops),
+            "misreads": sorted({stop.read_as for stop in trajectory.stops if stop.read_as}),
         },
     )
     return trajectory
-
-
-def geojson(trajectory: Trajectory) -> dict[str, Any]:
-    """A FeatureCollection (RFC 7946): a point per stop, a line per leg; ``[lon, lat]``, WGS-84."""
-    points: list[dict[str, Any]] = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Point", "coordinates": [stop.place.lon, stop.place.lat]},
-            "properties": {
-                "kind": "stop",
-                "number": stop.number,
-                "checkpoint_id": stop.place.id,
-                "name": stop.place.name,
-                "name_en": stop.place.name_en,
-                "first_seen_at": stop.first_seen_at.isoformat(),
-                "last_seen_at": stop.last_seen_at.isoformat(),
-                "passage_id": str(stop.passage.passage_id),
-            },
-        }
-        for stop in trajectory.stops
-    ]
-    lines: list[dict[str, Any]] = []
-    for leg, start, end in zip(
-        trajectory.legs, trajectory.stops, trajectory.stops[1:], strict=False
-    ):
-        ends = [[start.place.lon, start.place.lat], [end.place.lon, end.place.lat]]
-        lines.append(
-            {
-                "type": "Feature",
-                "geometry": {"type": "LineString", "coordinates": ends},
-                "properties": {
-                    "kind": "leg",
-                    "from_number": leg.from_number,
-                    "to_number": leg.to_number,
-                    "distance_m": leg.distance_m,
-                    "duration_s": leg.duration_s,
-                    "speed_kmh": leg.speed_kmh,
-                    "flag": leg.flag,
-                },
-            }
-        )
-    return {"type": "FeatureCollection", "features": [*lines, *points]}

@@ -1,108 +1,258 @@
-"""The compiled watchlist: a plate in, the entries that look for it out.
+"""The watchlist in force, ready to be asked: which entries look for a vehicle that was seen.
 
-:class:`CompiledWatchlist` is pure. :class:`WatchlistCache` keeps the one compiled list of a
-process up to date: ingest asks for it *inside its own transaction*, and the revision that this
-transaction sees decides, so that several server processes agree. The revision's row is locked
-for sharing until ingest commits; a change of the list waits for that. Hence the law: a passage
-is either stored before a change of the list took effect, or matched against the changed list.
+:class:`WatchlistCache` keeps the one index of a process up to date (:mod:`anpr.watch`). Ingest
+asks it *inside its own transaction*, and the revision that this transaction sees decides, so that
+several server processes agree: what changed since the index was made is read and added first,
+a few rows. The revision's row is locked for sharing until ingest commits; a change of the list
+waits for that. Hence the law: a passage is either stored before a change of the list took effect,
+or matched against the changed list.
+
+The index says which entries may be meant, and nothing of their state. These few are read from the
+table in the same transaction and judged as they stand there. So nothing has ever to be taken out
+of the index, and it holds no more of an entry than its plate and number.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from anpr.watch import Indexed, Match, Seen, Watched, WatchIndex, judge
+from anpr.watch.index import Builder
+from server.passages.areas import Polygon, within
+from server.protection import protected_plates
 from server.tables import Counter, WatchlistEntry
+from server.watchlists.entries import hours_of
+from server.watchlists.states import IN_FORCE
+
+_IN_FORCE = tuple(sorted(state.value for state in IN_FORCE))
+_SLICE = 1_000
+"""Entries taken in one go; between slices others get the interpreter."""
+_MANY_LATE = 50_000
+"""So many entries beside the sorted arrays, and the index is made anew in the background."""
+_IDS_AT_ONCE = 500
+
+Pause = Callable[[], None]
+
+
+def _yield_to_others() -> None:
+    """Let a thread that wants the interpreter have it: it takes turns by milliseconds else."""
+    time.sleep(0.0005)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What matching needs of an active entry."""
+class Sighting:
+    """A passage that was stored; ``key`` is its key."""
 
-    entry_id: int
-    plate: str
-    level: int
-    valid_from: datetime
-    valid_to: datetime | None
-
-    def is_valid(self, at: datetime) -> bool:
-        """Whether the entry holds at an instant; its end is exclusive."""
-        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledWatchlist:
-    """All active entries of one revision, ready to be asked."""
-
-    revision: int
-    by_plate: Mapping[str, tuple[Target, ...]]
-
-    def match(
-        self, plate: str, captured_at: datetime, received_at: datetime | None = None
-    ) -> tuple[Target, ...]:
-        """Entries that look for a normalised plate.
-
-        An entry counts if it held when the passage was captured or, for a passage that arrives
-        live (``received_at`` given), when it arrived: an agent's clock that is slow must not
-        hide a vehicle whose entry is minutes old.
-        """
-        return tuple(
-            target
-            for target in self.by_plate.get(plate, ())
-            if target.is_valid(captured_at)
-            or (received_at is not None and target.is_valid(received_at))
-        )
-
-
-def compile_watchlist(revision: int, targets: Iterable[Target]) -> CompiledWatchlist:
-    """Compile entries; the graver level first, then the older entry."""
-    by_plate: dict[str, list[Target]] = {}
-    for target in targets:
-        by_plate.setdefault(target.plate, []).append(target)
-    return CompiledWatchlist(
-        revision,
-        {
-            plate: tuple(sorted(found, key=lambda t: (t.level, t.entry_id)))
-            for plate, found in by_plate.items()
-        },
-    )
+    key: tuple[str, datetime, UUID]
+    seen: Seen
+    checkpoint_id: str
+    instants: tuple[datetime, ...]
+    """When it was captured and, live, when it was received."""
 
 
 class WatchlistCache:
-    """The compiled list of this process, rebuilt when the revision has moved. Thread safe."""
+    """The index of this process, brought up to the revision of whoever asks. Thread safe."""
 
     def __init__(self) -> None:
-        """Start with nothing compiled."""
-        self._lock = threading.Lock()
-        self._compiled: CompiledWatchlist | None = None
+        """Start with nothing."""
+        self._adding = threading.Lock()
+        self._index: WatchIndex | None = None
+        self._revision = -1
 
-    def current(self, session: Session) -> CompiledWatchlist:
-        """The list that holds in this transaction."""
-        revision = session.execute(
-            select(Counter.value).where(Counter.name == "watchlist").with_for_update(read=True)
-        ).scalar_one()
-        compiled = self._compiled
-        if compiled is not None and compiled.revision == revision:
-            return compiled
-        compiled = compile_watchlist(revision, _active_targets(session))
-        with self._lock:
-            # another thread may meanwhile have compiled a newer one: keep the newer
-            if self._compiled is None or self._compiled.revision <= revision:
-                self._compiled = compiled
-        return compiled
+    @property
+    def index(self) -> WatchIndex:
+        """The index as it is, of whatever revision; empty while there is none."""
+        return self._index or WatchIndex()
+
+    @property
+    def revision(self) -> int:
+        """Of the index; -1 while there is none."""
+        return self._revision
+
+    def current(self, session: Session) -> WatchIndex:
+        """The index, holding all that is in force in this transaction; locks the revision."""
+        return self._upto(session, _revision(session, lock=True))
+
+    def refresh(self, session: Session, pause: Pause = _yield_to_others) -> None:
+        """Take in what has changed, before somebody has to wait for it; make it anew if due.
+
+        ``pause`` is called between slices, so that others get the interpreter.
+        """
+        revision = _revision(session, lock=False)
+        index = self._index
+        if index is not None and revision >= self._revision and index.late < _MANY_LATE:
+            self._upto(session, revision)
+        else:
+            self.rebuild(session, pause)
+
+    def rebuild(self, session: Session, pause: Pause = _yield_to_others) -> None:
+        """Make the index anew beside the one in use, and put it in its place.
+
+        Its revision is read first: what changes meanwhile is added by the next that asks.
+        """
+        revision = _revision(session, lock=False)
+        made = _all(session, pause)
+        with self._adding:
+            self._index, self._revision = made, revision
+
+    def _upto(self, session: Session, revision: int) -> WatchIndex:
+        index = self._index
+        if index is not None and self._revision == revision:
+            return index
+        with self._adding:
+            index = self._index
+            if index is None or revision < self._revision:  # the first time, or a restored table
+                index = _all(session, lambda: None)
+            elif revision > self._revision:
+                for entry in _changed(session, self._revision):
+                    index.add(entry)
+            self._index, self._revision = index, revision
+            return index
 
 
-def _active_targets(session: Session) -> Iterable[Target]:
-    rows = session.execute(
-        select(
-            WatchlistEntry.id,
-            WatchlistEntry.plate,
-            WatchlistEntry.level,
-            WatchlistEntry.valid_from,
-            WatchlistEntry.valid_to,
-        ).where(WatchlistEntry.state == "active")
+def matches(
+    session: Session, index: WatchIndex, sightings: Sequence[Sighting], zone: ZoneInfo
+) -> list[tuple[Sighting, Match]]:
+    """Who is looked for among vehicles that were seen; the graver level first at each.
+
+    ``zone`` is that of the checkpoints, for entries that hold at some hours of the day alone.
+    """
+    meant = [(one, found) for one in sightings if (found := index.candidates(one.seen))]
+    if not meant:
+        return []
+    entries = watched_by_id(session, {entry_id for _, found in meant for entry_id in found})
+    protected: frozenset[str] | None = None
+    hits: list[tuple[Sighting, Match]] = []
+    for one, found in meant:
+        judged = (
+            judge(entries[entry_id], one.seen, one.checkpoint_id, one.instants, zone)
+            for entry_id in dict.fromkeys(found)
+            if entry_id in entries
+        )
+        for match in sorted(filter(None, judged), key=lambda m: (m.level, m.entry_id)):
+            if match.kind != "exact":
+                # nobody learns by a pattern where a protected vehicle is
+                protected = protected_plates(session) if protected is None else protected
+                if match.read in protected:
+                    continue
+            hits.append((one, match))
+    return hits
+
+
+def watched_by_id(session: Session, ids: Iterable[int]) -> Mapping[int, Watched]:
+    """Entries that are in force, as they stand in the table."""
+    wanted = sorted(ids)
+    found: dict[int, Watched] = {}
+    for start in range(0, len(wanted), _IDS_AT_ONCE):
+        rows = session.scalars(
+            select(WatchlistEntry).where(
+                WatchlistEntry.id.in_(wanted[start : start + _IDS_AT_ONCE]),
+                WatchlistEntry.state.in_(_IN_FORCE),
+            )
+        )
+        found |= {row.id: watched_of(session, row) for row in rows}
+    return found
+
+
+def watched_of(session: Session, row: WatchlistEntry) -> Watched:
+    """An entry as matching needs it; its area becomes the checkpoints that stand in it."""
+    described, scope = row.description or {}, row.scope or {}
+    places: frozenset[str] | None = None
+    if scope.get("area") or scope.get("checkpoints"):
+        places = frozenset(scope.get("checkpoints", ()))
+        if scope.get("area"):
+            corners = tuple((float(lon), float(lat)) for lon, lat in scope["area"])
+            places |= frozenset(within(session, polygon=Polygon(corners)))
+    ends = [end for end in (row.valid_to, row.lapses_at) if end is not None]
+    return Watched(
+        entry_id=row.id,
+        match=row.match,
+        plate=row.plate,
+        level=row.level,
+        valid_from=row.valid_from,
+        valid_to=min(ends, default=None),
+        tolerance=row.tolerance or 0.0,
+        plate_kinds=frozenset(described.get("plate_kinds", ())),
+        plate_colors=frozenset(described.get("plate_colors", ())),
+        vehicle_colors=frozenset(described.get("vehicle_colors", ())),
+        places=places,
+        hours=tuple(filter(None, map(hours_of, scope.get("hours", ())))),
     )
-    return (Target(*row) for row in rows)
+
+
+def _revision(session: Session, *, lock: bool) -> int:
+    query = select(Counter.value).where(Counter.name == "watchlist")
+    if lock:
+        query = query.with_for_update(read=True)
+    return session.execute(query).scalar_one()
+
+
+_COLUMNS = (
+    WatchlistEntry.id,
+    WatchlistEntry.match,
+    WatchlistEntry.plate,
+    WatchlistEntry.tolerance,
+    WatchlistEntry.description,
+)
+
+
+def _changed(session: Session, since: int) -> Iterator[Indexed]:
+    """What came into force after a revision."""
+    rows = session.execute(
+        select(*_COLUMNS).where(
+            WatchlistEntry.revision > since, WatchlistEntry.state.in_(_IN_FORCE)
+        )
+    )
+    return map(_indexed, rows)
+
+
+def _all(session: Session, pause: Pause) -> WatchIndex:
+    """An index of everything in force."""
+    builder = Builder()
+    in_force = WatchlistEntry.state.in_(_IN_FORCE)
+    whole = session.execute(
+        select(WatchlistEntry.id, WatchlistEntry.plate)
+        .where(in_force, WatchlistEntry.match == "exact")
+        .execution_options(yield_per=_SLICE)
+    )
+    for rows in whole.partitions():
+        ids, plates = zip(*rows, strict=True)
+        builder.add_plates("exact", plates, ids)
+        pause()
+    others = session.execute(
+        select(*_COLUMNS)
+        .where(in_force, WatchlistEntry.match != "exact")
+        .execution_options(yield_per=_SLICE // 4)
+    )
+    for some in others.partitions():
+        fuzzy = [row for row in some if row.match == "fuzzy"]
+        if fuzzy:
+            widest = max(row.tolerance or 0.0 for row in fuzzy)
+            builder.add_plates(
+                "fuzzy", [row.plate for row in fuzzy], [row.id for row in fuzzy], widest
+            )
+        for row in some:
+            if row.match != "fuzzy":
+                builder.add(_indexed(row))
+        pause()
+    return builder.done(pause)
+
+
+def _indexed(row: Row[int, str, str, float | None, dict[str, list[str]] | None]) -> Indexed:
+    described = row.description or {}
+    return Indexed(
+        row.id,
+        row.match,
+        row.plate,
+        row.tolerance or 0.0,
+        frozenset(described.get("plate_kinds", ())),
+        frozenset(described.get("plate_colors", ())),
+        frozenset(described.get("vehicle_colors", ())),
+    )

@@ -1,76 +1,258 @@
-"""The watchlist, for people: everybody may read it, officers change it."""
+"""The watchlist, for people: everybody may read it, officers apply, others approve."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
-from server.auth.guards import ClientAddress, Officer, Operator
-from server.context import Context
+from server import audit
+from server.auth.accounts import Account
+from server.auth.guards import ClientAddress, Officer, Operator, Supervisor
+from server.context import AppContext, Context
+from server.errors import InvalidRequest
 from server.http import RowId
 from server.passages.lookup import in_utc
-from server.watchlists.service import (
-    EntryView,
-    NewEntry,
-    add_entry,
-    list_entries,
-    withdraw_entry,
-)
+from server.protection import is_sought
+from server.watchlists import service
+from server.watchlists.entries import NewEntry
+from server.watchlists.service import Doing
+from server.watchlists.states import EntryState
+from server.watchlists.view import EntryView, StepView, get_entry, history, list_entries
 
 router = APIRouter(prefix="/api/v1/watchlist", tags=["watchlist"])
 
+_Text = Annotated[str, Field(max_length=2000)]
+_Names = Annotated[tuple[Annotated[str, Field(max_length=120)], ...], Field(max_length=200)]
 
-class EntryBody(BaseModel):
-    """A plate to be watched."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    plate: str = Field(max_length=64)
+
+class EntryBody(_Body):
+    """A vehicle to be watched."""
+
+    plate: str = Field(default="", max_length=64)
+    match: str = Field(default="exact", max_length=12)
+    tolerance: float | None = None
+    plate_kinds: _Names = ()
+    plate_colors: _Names = ()
+    vehicle_colors: _Names = ()
     reason: str = Field(max_length=32)
     level: int = Field(ge=1, le=4)
+    intercept: bool = False
+    secret: bool = False
+    people: _Names = ()
     case_number: str = Field(max_length=64)
     valid_from: AwareDatetime | None = None
     valid_to: AwareDatetime | None = None
-    note: str = Field(default="", max_length=2000)
+    note: _Text = ""
+    contact: str = Field(default="", max_length=200)
+    tell: _Names = ()
+    area: tuple[tuple[float, float], ...] = Field(default=(), max_length=500)
+    checkpoints: _Names = ()
+    hours: _Names = ()
+
+    def entry(self) -> NewEntry:
+        """As the service takes it."""
+        values = {name: getattr(self, name) for name in EntryBody.model_fields}
+        values["valid_from"] = in_utc("valid_from", self.valid_from)
+        values["valid_to"] = in_utc("valid_to", self.valid_to)
+        return NewEntry(**values)
 
 
-class WithdrawBody(BaseModel):
+class ApplyBody(EntryBody):
+    """An application; with ``urgent``, why it cannot wait, it is in force at once."""
+
+    urgent: _Text = ""
+
+    def entry(self) -> NewEntry:
+        """As the service takes it."""
+        return EntryBody.model_validate(self.model_dump(exclude={"urgent"})).entry()
+
+
+class NoteBody(_Body):
+    """A word to a step."""
+
+    note: _Text = ""
+
+
+class ApproveBody(NoteBody):
+    """An approval; ``activate`` puts the entry in force with it."""
+
+    activate: bool = False
+
+
+class ReasonBody(_Body):
+    """Why an application is sent back."""
+
+    reason: _Text
+
+
+class UrgeBody(_Body):
+    """Why an entry cannot wait."""
+
+    why: _Text
+
+
+class ExtendBody(NoteBody):
+    """Until when; null = until withdrawn."""
+
+    valid_to: AwareDatetime | None
+
+
+class WithdrawBody(_Body):
     """Why an entry is withdrawn."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    reason: _Text
+    code: str = Field(default="other", max_length=16)
 
-    reason: str = Field(max_length=2000)
+
+class EntryWithHistory(BaseModel):
+    """An entry and its steps, oldest first."""
+
+    entry: EntryView
+    history: tuple[StepView, ...]
 
 
 @router.get("")
-def get_entries(
-    _account: Operator, context: Context, *, state: str | None = None
+def get_entries(  # noqa: PLR0913 - what may be asked
+    account: Operator,
+    context: Context,
+    *,
+    state: Annotated[list[EntryState], Query()] = [],  # noqa: B006 - copied by FastAPI
+    overdue: bool = False,
+    plate: Annotated[str, Query(max_length=16)] = "",
+    case_number: Annotated[str, Query(max_length=64)] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 500,
+    before_id: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
 ) -> tuple[EntryView, ...]:
     """List entries, newest first."""
     with context.database.read() as session:
-        return list_entries(session, state=state)
+        return list_entries(
+            session,
+            account,
+            context.settings.watchlist,
+            context.clock(),
+            states=[one.value for one in state],
+            overdue=overdue,
+            text=plate,
+            case_number=case_number,
+            limit=limit,
+            before_id=before_id,
+        )
+
+
+@router.get("/{entry_id}")
+def get_one(entry_id: RowId, account: Operator, context: Context) -> EntryWithHistory:
+    """Give one entry and its history."""
+    with context.database.read() as session:
+        entry = get_entry(session, entry_id, account, context.settings.watchlist, context.clock())
+        return EntryWithHistory(entry=entry, history=history(session, entry_id))
 
 
 @router.post("", status_code=201)
 def post_entry(
-    body: EntryBody, account: Officer, address: ClientAddress, context: Context
+    body: ApplyBody, account: Officer, address: ClientAddress, context: Context
 ) -> EntryView:
-    """Put a plate on the watchlist, at once in force."""
-    entry = NewEntry(
-        plate=body.plate,
-        reason=body.reason,
-        level=body.level,
-        case_number=body.case_number,
-        valid_from=in_utc("valid_from", body.valid_from),
-        valid_to=in_utc("valid_to", body.valid_to),
-        note=body.note,
-    )
+    """Apply for an entry; with ``urgent`` it is in force at once and waits for its approval."""
+    doing = doing_of(context, account, address)
+    entry = body.entry()
+    try:
+        with context.database.write() as session:
+            return service.apply_for(session, entry, doing, urgent=body.urgent)
+    except InvalidRequest:
+        note_protected(context, entry, doing)
+        raise
+
+
+@router.put("/{entry_id}")
+def put_entry(
+    entry_id: RowId, body: EntryBody, account: Officer, address: ClientAddress, context: Context
+) -> EntryView:
+    """Write an entry anew that is a draft, was refused or has lapsed."""
+    doing = doing_of(context, account, address)
+    entry = body.entry()
+    try:
+        with context.database.write() as session:
+            return service.revise_entry(session, entry_id, entry, doing)
+    except InvalidRequest:
+        note_protected(context, entry, doing)
+        raise
+
+
+@router.post("/{entry_id}/review")
+def post_review(
+    entry_id: RowId, body: NoteBody, account: Officer, address: ClientAddress, context: Context
+) -> EntryView:
+    """Say that an application is in order."""
     with context.database.write() as session:
-        return add_entry(
+        doing = doing_of(context, account, address)
+        return service.review_entry(session, entry_id, doing, note=body.note)
+
+
+@router.post("/{entry_id}/approve")
+def post_approve(
+    entry_id: RowId,
+    body: ApproveBody,
+    account: Supervisor,
+    address: ClientAddress,
+    context: Context,
+) -> EntryView:
+    """Approve an entry; with ``activate`` it is in force with that."""
+    with context.database.write() as session:
+        doing = doing_of(context, account, address)
+        return service.approve_entry(
+            session, entry_id, doing, note=body.note, activate=body.activate
+        )
+
+
+@router.post("/{entry_id}/refuse")
+def post_refuse(
+    entry_id: RowId, body: ReasonBody, account: Officer, address: ClientAddress, context: Context
+) -> EntryView:
+    """Send an application back."""
+    with context.database.write() as session:
+        doing = doing_of(context, account, address)
+        return service.refuse_entry(session, entry_id, doing, reason=body.reason)
+
+
+@router.post("/{entry_id}/activate")
+def post_activate(
+    entry_id: RowId, account: Officer, address: ClientAddress, context: Context
+) -> EntryView:
+    """Put an approved entry in force."""
+    with context.database.write() as session:
+        return service.activate_entry(session, entry_id, doing_of(context, account, address))
+
+
+@router.post("/{entry_id}/urge")
+def post_urge(
+    entry_id: RowId, body: UrgeBody, account: Officer, address: ClientAddress, context: Context
+) -> EntryView:
+    """Put an entry in force that cannot wait for its approval."""
+    with context.database.write() as session:
+        doing = doing_of(context, account, address)
+        return service.urge_entry(session, entry_id, doing, why=body.why)
+
+
+@router.post("/{entry_id}/extend")
+def post_extend(
+    entry_id: RowId,
+    body: ExtendBody,
+    account: Supervisor,
+    address: ClientAddress,
+    context: Context,
+) -> EntryView:
+    """Give an entry more time."""
+    with context.database.write() as session:
+        return service.extend_entry(
             session,
-            entry,
-            account=account,
-            address=address,
-            now=context.clock(),
-            settings=context.settings.watchlist,
+            entry_id,
+            doing_of(context, account, address),
+            valid_to=in_utc("valid_to", body.valid_to),
+            note=body.note,
         )
 
 
@@ -80,11 +262,28 @@ def post_withdraw(
 ) -> EntryView:
     """Take an entry off the watchlist; it stays on record."""
     with context.database.write() as session:
-        return withdraw_entry(
-            session,
-            entry_id,
-            reason=body.reason,
-            account=account,
-            address=address,
-            now=context.clock(),
-        )
+        doing = doing_of(context, account, address)
+        return service.withdraw_entry(session, entry_id, doing, reason=body.reason, code=body.code)
+
+
+def doing_of(context: AppContext, account: Account, address: str) -> Doing:
+    """Who does something, now and under this server's rules."""
+    return Doing(account, address, context.clock(), context.settings.watchlist)
+
+
+def note_protected(context: AppContext, entry: NewEntry, doing: Doing) -> None:
+    """Put a refused application for a protected plate on the audit log, for the custodian."""
+    with context.database.write() as session:
+        if entry.match in {"exact", "fuzzy"} and is_sought(session, entry.text):
+            _note_protected(session, entry, doing)
+
+
+def _note_protected(session: Session, entry: NewEntry, doing: Doing) -> None:
+    audit.record(
+        session,
+        now=doing.now,
+        user_name=doing.account.name,
+        address=doing.address,
+        action="watchlist.protected",
+        detail={"plate": entry.text, "match": entry.match, "case_number": entry.case_number},
+    )

@@ -1,17 +1,16 @@
-"""The audit log (审计): searched by administrators; by case, for those who answer for one (案件)."""
+"""The audit log (审计), searched by administrators."""
 
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from anpr.plate import normalise
 from server.audit_search import AuditQuery, look_up_audit
 from server.auth.accounts import Account
-from server.auth.cases import add_member, case_log, list_cases
-from server.auth.guards import Administrator, ClientAddress, Officer
+from server.auth.guards import Administrator, ClientAddress
 from server.context import AppContext, Context
-from server.errors import InvalidRequest, NotFound
+from server.errors import InvalidRequest
 from server.web.forms import local_instant, said
 from server.web.rendering import render, zone_of
 
@@ -103,76 +102,5 @@ def _audit(  # noqa: PLR0913, PLR0917 - the parts of the page
         query=query,
         searched=any(query.values()),
         purposes=context.settings.search.purposes,
-        errors=errors,
-    )
-
-
-@router.get("/cases")
-def cases(
-    request: Request,
-    context: Context,
-    account: Officer,
-    case_number: Annotated[str, Query(max_length=64)] = "",
-    before: BeforeSeq = None,
-) -> Response:
-    """The cases that one answers for, and who looked at what under the number of one of them."""
-    return _cases(request, context, account, case_number.strip(), before)
-
-
-@router.post("/cases/members")
-def put_member(  # noqa: PLR0913, PLR0917 - the form's fields
-    request: Request,
-    context: Context,
-    account: Officer,
-    address: ClientAddress,
-    case_number: Annotated[str, Form()] = "",
-    user_name: Annotated[str, Form()] = "",
-) -> Response:
-    """Let another officer answer for a case too."""
-    try:
-        with context.database.write() as session:
-            add_member(
-                session,
-                case_number,
-                user_name.strip(),
-                account=account,
-                address=address,
-                now=context.clock(),
-            )
-    except InvalidRequest as error:
-        errors = {"user_name": said(request, error)}
-        return _cases(request, context, account, case_number, None, errors)
-    return RedirectResponse(str(request.url_for("cases").include_query_params(
-        case_number=case_number)), status_code=303)  # fmt: skip
-
-
-def _cases(  # noqa: PLR0913, PLR0917 - the parts of the page
-    request: Request,
-    context: AppContext,
-    account: Account,
-    case_number: str,
-    before: int | None,
-    errors: dict[str, str] | None = None,
-) -> Response:
-    errors = errors or {}
-    records: tuple[AuditView, ...] = ()
-    with context.database.read() as session:
-        mine = list_cases(session, account)
-        if case_number:
-            try:
-                records = case_log(
-                    session, case_number, account, limit=AUDIT_PAGE, before_seq=before
-                )
-            except NotFound:
-                errors["case_number"] = "unknown"
-    return render(
-        request,
-        "cases.html",
-        page="cases",
-        account=account,
-        cases=mine,
-        case_number=case_number,
-        records=records,
-        older=records[-1].seq if len(records) == AUDIT_PAGE else None,
         errors=errors,
     )

@@ -22,7 +22,9 @@ from server.passages.patterns import ANY_ONE, is_pattern
 from server.passages.plates import DifferenceView, PlateQuery, PlatesFound
 from server.passages.search import PassageQuery
 from server.passages.view import PassageView
-from server.trajectories.service import geojson, look_up_trajectory
+from server.trajectories.drawing import geojson
+from server.trajectories.route import Trajectory
+from server.trajectories.service import look_up_trajectory
 from server.web.forms import local_instant, said
 from server.web.register_pages import likely_color
 from server.web.rendering import language_of, render, wants_fragment, zone_of
@@ -149,6 +151,7 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
     until: Annotated[str, Form(alias="to")] = "",
     purpose: Annotated[str, Form()] = "",
     case_number: Annotated[str, Form()] = "",
+    other: Annotated[str, Form(max_length=16)] = "",
 ) -> Response:
     """Look a plate up. A form is posted so that no plate stands in an address or a proxy's log."""
     query = {
@@ -169,7 +172,7 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
             limit=min(TILES, context.settings.search.max_page),
         )
         with context.database.write() as session:
-            values = _look_up(session, context, wanted, inquiry)
+            values = _look_up(session, context, wanted, inquiry, other.strip())
     except (InvalidRequest, PurposeMissing, ApprovalNeeded) as error:
         errors = {error.field or "query": said(request, error)}
         return _answer(request, context, account, query, {"asked": False}, errors)
@@ -177,7 +180,7 @@ def search(  # noqa: PLR0913, PLR0917 - the form's fields
 
 
 def _look_up(
-    session: Session, context: AppContext, wanted: PassageQuery, inquiry: Inquiry
+    session: Session, context: AppContext, wanted: PassageQuery, inquiry: Inquiry, other: str
 ) -> dict[str, Any]:
     """What the answer shows: the plates that a pattern found, or the route of one whole plate."""
     plate = wanted.plate or ""
@@ -197,26 +200,41 @@ def _look_up(
                 "route": None,
             }
         plate = groups[0].plate
-    route = look_up_trajectory(
-        session,
-        plate,
-        inquiry,
-        since=wanted.since,
-        until=wanted.until,
-        settings=context.settings,
-    )
+    route = _route(session, context, plate, wanted, inquiry)
     stops = route.stops
     duration_s = (stops[-1].last_seen_at - stops[0].first_seen_at).total_seconds() if stops else 0.0
+    beside = _route(session, context, other, wanted, inquiry) if other else None
+    met = {stop.place.id for stop in beside.stops} if beside is not None else set()
     return {
         "asked": True,
-        "groups": group_by_plate([stop.passage for stop in reversed(stops)]),
+        "groups": group_by_plate([stop.passage for stop in reversed(stops) if not stop.read_as]),
         "passages": [stop.passage for stop in stops],
         "found": sum(stop.passages for stop in stops),
         "truncated": route.truncated,
         "route": route,
         "route_geojson": geojson(route),
         "route_duration_s": duration_s,
+        "leg_to": {leg.to_number: leg for leg in route.legs if leg.vehicle},
+        "conflict_to": {leg.to_number: leg for leg in route.legs if not leg.vehicle},
+        "other": beside,
+        "other_geojson": geojson(beside) if beside is not None else None,
+        "shared": list({s.place.id: s.place for s in stops if s.place.id in met}.values()),
     }
+
+
+def _route(
+    session: Session, context: AppContext, plate: str, wanted: PassageQuery, inquiry: Inquiry
+) -> Trajectory:
+    return look_up_trajectory(
+        session,
+        plate,
+        inquiry,
+        since=wanted.since,
+        until=wanted.until,
+        settings=context.settings,
+        traffic=context.traffic.get(session),
+        known=context.plates,
+    )
 
 
 def groups_of(found: PlatesFound) -> tuple[PlateGroup, ...]:

@@ -17,14 +17,21 @@ from server.auth.guards import optional_account
 from server.context import context_of
 from server.errors import NotAuthenticated, PasswordStale, RequestError, ServerError
 from server.web import (
+    alert_pages,
+    analysis_pages,
     audit_pages,
+    case_pages,
+    clone_pages,
     lookup_pages,
+    notice_pages,
     people_pages,
+    pursuit_pages,
     register_pages,
     rights_pages,
     session_pages,
     story_pages,
     wall_pages,
+    watchlist_pages,
 )
 from server.web.forms import said
 from server.web.rendering import STATIC, STATIC_PATH, render, wants_fragment
@@ -32,11 +39,18 @@ from server.web.rendering import STATIC, STATIC_PATH, render, wants_fragment
 _ROUTERS = (
     session_pages.router,
     wall_pages.router,
+    alert_pages.router,
     lookup_pages.router,
+    pursuit_pages.router,
     story_pages.router,
+    analysis_pages.router,
+    clone_pages.router,
+    watchlist_pages.router,
     register_pages.router,
     rights_pages.router,
     audit_pages.router,
+    case_pages.router,
+    notice_pages.router,
     people_pages.router,
 )
 _API_PREFIXES = ("/api/", "/health/", "/evidence/", STATIC_PATH + "/")

@@ -1,16 +1,15 @@
-"""Watchlist (布控), and checkpoints (卡口) with the map's roads."""
+"""Checkpoints (卡口), with the map's roads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
 
 from anpr.plate import PlateColor, parse
-from server.auth.accounts import Account, Role
-from server.auth.guards import ClientAddress, Officer, Operator
+from server.auth.guards import Operator
 from server.auth.sight import sight_of
 from server.checkpoints.service import (
     AgentView,
@@ -20,148 +19,20 @@ from server.checkpoints.service import (
     list_agents,
     list_checkpoints,
 )
-from server.context import AppContext, Context
-from server.errors import Conflict, InvalidRequest, NotFound
-from server.http import RowId
-from server.watchlists.service import (
-    NewEntry,
-    add_entry,
-    current_revision,
-    list_entries,
-    withdraw_entry,
-)
-from server.web.forms import local_instant, said
-from server.web.rendering import language_of, render, zone_of
+from server.context import Context
+from server.errors import NotFound
+from server.web.rendering import language_of, render
 
 router = APIRouter(include_in_schema=False)
 
 AGENT_LATE_AFTER = timedelta(seconds=90)
 """An agent that has been silent for longer is shown as without heartbeat."""
 
-_EMPTY_ENTRY = {
-    "plate": "",
-    "reason": "",
-    "level": "2",
-    "case_number": "",
-    "valid_to": "",
-    "note": "",
-}
-
-
-# ---- watchlist
-
-
-@router.get("/watchlist")
-def watchlist(request: Request, context: Context, account: Operator) -> Response:
-    """All entries, newest first."""
-    return _watchlist(request, context, account)
-
-
-@router.post("/watchlist")
-def add(  # noqa: PLR0913, PLR0917 - the form's fields
-    request: Request,
-    context: Context,
-    account: Officer,
-    address: ClientAddress,
-    plate: Annotated[str, Form()] = "",
-    reason: Annotated[str, Form()] = "",
-    level: Annotated[str, Form()] = "",
-    case_number: Annotated[str, Form()] = "",
-    valid_to: Annotated[str, Form()] = "",
-    note: Annotated[str, Form()] = "",
-) -> Response:
-    """Put a plate on the watchlist."""
-    form = {
-        "plate": plate,
-        "reason": reason,
-        "level": level,
-        "case_number": case_number,
-        "valid_to": valid_to,
-        "note": note,
-    }
-    try:
-        entry = NewEntry(
-            plate=plate,
-            reason=reason,
-            level=int(level) if level.isdecimal() else 0,
-            case_number=case_number,
-            valid_to=local_instant(valid_to, zone_of(request), "valid_to"),
-            note=note,
-        )
-        with context.database.write() as session:
-            added = add_entry(
-                session,
-                entry,
-                account=account,
-                address=address,
-                now=context.clock(),
-                settings=context.settings.watchlist,
-            )
-    except (InvalidRequest, Conflict) as error:
-        errors = {error.field or "plate": said(request, error)}
-        return _watchlist(request, context, account, form, errors, status=error.status)
-    return RedirectResponse(f"/watchlist#entry-{added.id}", status_code=303)
-
-
-@router.post("/watchlist/{entry_id}/withdraw")
-def withdraw(  # noqa: PLR0913, PLR0917 - the form's fields
-    request: Request,
-    context: Context,
-    account: Officer,
-    address: ClientAddress,
-    entry_id: RowId,
-    reason: Annotated[str, Form()] = "",
-) -> Response:
-    """Take an entry off the watchlist (撤控)."""
-    try:
-        with context.database.write() as session:
-            withdraw_entry(
-                session,
-                entry_id,
-                reason=reason,
-                account=account,
-                address=address,
-                now=context.clock(),
-            )
-    except (InvalidRequest, Conflict) as error:
-        errors = {"withdraw": said(request, error)}
-        return _watchlist(request, context, account, None, errors, status=error.status)
-    return RedirectResponse(f"/watchlist#entry-{entry_id}", status_code=303)
-
 
 def likely_color(plate: str) -> str:
     """The usual ground of a plate with this text, for its badge; ``other`` where none is usual."""
     form = parse(plate).form
     return next(iter(form.kinds)).value if form else PlateColor.OTHER.value
-
-
-def _watchlist(  # noqa: PLR0913, PLR0917 - the parts of the page
-    request: Request,
-    context: AppContext,
-    account: Account,
-    form: dict[str, str] | None = None,
-    errors: dict[str, str] | None = None,
-    status: int = 200,
-) -> Response:
-    with context.database.read() as session:
-        entries = list_entries(session)
-        revision = current_revision(session)
-    return render(
-        request,
-        "watchlist.html",
-        page="watchlist",
-        account=account,
-        status=status,
-        entries=[(entry, likely_color(entry.plate)) for entry in entries],
-        revision=revision,
-        reasons=context.settings.watchlist.reasons,
-        may_edit=account.role.covers(Role.OFFICER),
-        form=form or _EMPTY_ENTRY,
-        errors=errors or {},
-    )
-
-
-# ---- checkpoints
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,16 @@ LANGUAGE_COOKIE = "lang"
 
 _NAVIGATION = (
     ("wall", "/wall", Role.OPERATOR),
+    ("alerts", "/alerts", Role.OPERATOR),
     ("passages", "/passages", Role.OPERATOR),
     ("search", "/search", Role.OPERATOR),
+    ("analyses", "/analyses", Role.OPERATOR),
     ("watchlist", "/watchlist", Role.OPERATOR),
     ("checkpoints", "/checkpoints", Role.OPERATOR),
     ("approvals", "/approvals", Role.OPERATOR),
     ("cases", "/cases", Role.OFFICER),
     ("protected", "/protected", Role.CUSTODIAN),
+    ("notices", "/notices", Role.SUPERVISOR),
     ("audit", "/audit", Role.ADMINISTRATOR),
     ("users", "/users", Role.ADMINISTRATOR),
 )
@@ -106,6 +109,7 @@ def _environment() -> Environment:
     environment.filters["duration"] = _duration
     environment.filters["iso"] = _iso
     environment.filters["percent"] = _percent
+    environment.filters["yuan"] = _yuan
     return environment
 
 
@@ -157,6 +161,10 @@ def _duration(duration_s: float) -> str:
 
 def _iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _yuan(cents: int) -> str:
+    return f"{cents / 100:,.2f}"
 
 
 def _percent(score: float) -> str:

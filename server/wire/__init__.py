@@ -40,6 +40,8 @@ from server.wire.v1 import (
     VehicleColor,
     Watch,
     WatchlistCopy,
+    WatchRule,
+    WatchTerms,
 )
 
 __all__ = [
@@ -75,5 +77,7 @@ __all__ = [
     "Track",
     "VehicleColor",
     "Watch",
+    "WatchRule",
+    "WatchTerms",
     "WatchlistCopy",
 ]

@@ -297,18 +297,64 @@ class Heartbeat(Message):
     memory_bytes: int | None = Field(default=None, ge=0, description="Resident, of the agent.")
 
 
-class Watch(Message):
-    """An active entry of the watchlist, as far as a box needs to know it."""
+Hours = Annotated[
+    str,
+    Field(
+        pattern=r"^\d\d:\d\d-\d\d:\d\d$",
+        description="22:00-05:00: local, end exclusive, over midnight if it ends before it begins.",
+    ),
+]
+
+
+class WatchTerms(Message):
+    """Where, when and how gravely a vehicle is looked for."""
 
     entry_id: int
-    plate: str = Field(min_length=1, max_length=16, description="Normalised.")
     level: int = Field(ge=1, le=4, description="1 the gravest.")
     valid_from: AwareDatetime
     valid_to: AwareDatetime | None = Field(default=None, description="Exclusive.")
+    cameras: tuple[str, ...] | None = Field(
+        default=None, description="Those of the agent at which it holds; null = all."
+    )
+    hours: tuple[Hours, ...] = Field(default=(), description="Of the day; () = all day.")
+
+
+class Watch(WatchTerms):
+    """A plate that is looked for, as far as a box needs to know it."""
+
+    plate: str = Field(min_length=1, max_length=16, description="Normalised.")
+    tolerance: float | None = Field(
+        default=None, ge=0, description="Of misreads (anpr.watch); null = the plate alone."
+    )
+
+
+class WatchRule(WatchTerms):
+    """Vehicles that are looked for without a whole plate. An agent that knows no rules skips it."""
+
+    match: Literal["pattern", "description"]
+    plate: str = Field(
+        default="",
+        max_length=16,
+        description="'?' is one character, '*' any run; of a description '' for any plate or none.",
+    )
+    plate_kinds: tuple[str, ...] = Field(default=(), description="Any of these; () = any.")
+    plate_colors: tuple[str, ...] = Field(default=(), description="Any of these; () = any.")
+    vehicle_colors: tuple[str, ...] = Field(default=(), description="Any of these; () = any.")
 
 
 class WatchlistCopy(Message):
-    """The whole of the active watchlist at one revision, for an agent that matches by itself."""
+    """The watchlist in force at one revision, or what has changed of it since another."""
 
     revision: int = Field(ge=0)
     entries: tuple[Watch, ...]
+    rules: tuple[WatchRule, ...] = ()
+    since: int | None = Field(
+        default=None,
+        ge=0,
+        description="Null: this is all of it. Else what is here replaces what was held of that "
+        "revision, entry by entry.",
+    )
+    ended: tuple[int, ...] = Field(
+        default=(), description="Entries that hold no more, here; only with since."
+    )
+    time_zone: str = Field(default="Asia/Shanghai", description="Of the hours; an IANA name.")

@@ -44,6 +44,12 @@ def test_the_proposal_is_for_raw_scores_whatever_mapping_is_in_use():
     assert report["proposed"]["calibration"] == pytest.approx(calibration.fitted(raw), abs=0.01)
 
 
+@pytest.mark.parametrize("reads", [[], [(0.9, True)], [(0.9, True), (0.4, False)]])
+def test_however_few_reads_there_are_they_are_reported(reads):
+    """Frames of foreign plates alone hold none that the calibration is about."""
+    assert calibration.report(reads, (0.85, 0.0))["reads"] == len(reads)
+
+
 @pytest.mark.parametrize(
     ("read", "truth", "right"),
     [("京A12345", "京A12345", True), ("京A1?345", "京A12345", True), ("京A1234", "京A12345", False),

@@ -123,7 +123,7 @@ class ServerProcess:
             answer = client.post(
                 "/api/v1/watchlist",
                 json={"plate": plate, "reason": reason, "level": level, "case_number": CASE,
-                      "note": note},
+                      "note": note, "urgent": "cannot wait"},
                 headers={"X-CSRF-Token": opened.json()["csrf_token"]},
             )  # fmt: skip
         assert answer.status_code == 201, answer.text

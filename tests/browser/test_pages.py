@@ -199,26 +199,11 @@ def test_checkpoints_are_drawn_with_the_state_of_their_agents(
     expect(chart).to_have_attribute("data-tones", re.compile("kk-north:ok"))
 
 
-def test_an_officer_watches_a_plate_and_withdraws_it(server: ServerProcess, desk: Desk) -> None:
-    page = desk.log_in(next_path="/watchlist")
-    page.fill("#plate", "鲁he0001")
-    page.select_option("#reason", "wanted")
-    page.fill("#case_number", CASE)
-    page.get_by_role("button", name="布控", exact=True).click()
-    row = page.locator("#entries tr", has_text="鲁HE0001")
-    expect(row).to_contain_text("在逃人员车辆")
-    expect(row).to_contain_text("布控中")
-    row.locator('[name="reason"]').fill("已查获")
-    row.get_by_role("button", name="撤控").click()
-    expect(row).to_contain_text("已撤控")
-    expect(row).to_contain_text("已查获")
-
-
 def test_a_wrong_entry_is_refused_at_its_field(server: ServerProcess, desk: Desk) -> None:
-    page = desk.log_in(next_path="/watchlist")
+    page = desk.log_in(next_path="/watchlist/new")
     page.fill("#plate", "鲁HE000?")
     page.fill("#case_number", CASE)
-    page.get_by_role("button", name="布控", exact=True).click()
+    page.get_by_role("button", name="提交审核").click()
     expect(page.locator("#plate-error")).to_contain_text("号牌")
     expect(page.locator("#plate")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#plate")).to_have_value("鲁HE000?")
@@ -228,7 +213,7 @@ def test_an_operator_reads_the_watchlist_and_cannot_change_it(
     server: ServerProcess, desk: Desk
 ) -> None:
     page = desk.log_in("wang", "/watchlist")
-    expect(page.locator("form.entry")).to_have_count(0)
+    expect(page.get_by_role("link", name="新增布控")).to_have_count(0)
     token = page.locator('[name="csrf_token"]').first.get_attribute("value")
     answer = desk.context.request.post(
         desk.base_url + "/watchlist",

@@ -8,8 +8,9 @@ import pytest
 
 from checkpoint_agent.clock import ClockState
 from checkpoint_agent.config import CameraConfig, PassageConfig
+from checkpoint_agent.foreground import Foreground
 from checkpoint_agent.frames import Frame
-from checkpoint_agent.pipeline import Pipeline
+from checkpoint_agent.pipeline import Kept, Pipeline
 from server.wire import Models
 from tests.checkpoint_agent.fakes import ILLEGIBLE, NOON, FakeReader, Signs
 
@@ -190,3 +191,61 @@ def test_a_plate_cut_off_by_the_picture_is_not_read():
         entries += pipeline.see(Frame(image, at, n, str(n), str(n), str(n + 1))).entries
     assert [*entries, *pipeline.flush().entries] == []
     assert reader.reads == 0
+
+
+def pipeline_of(road, kept=None):
+    camera = {"id": "c", "source": "v.mp4", "unplated": True, "lane": LANES}
+    return Pipeline(
+        CameraConfig.model_validate(camera),
+        PassageConfig(),
+        FakeReader(SIGNS),
+        models=Models(agent="a", detector="d", recogniser="r"),
+        clock_state=lambda: ClockState(synchronised=True),
+        stills=False,
+        kept=kept,
+    )
+
+
+@pytest.mark.parametrize("killed_at", [44, 57, 75, 90])
+def test_a_recording_read_again_has_each_vehicle_without_a_plate_once(killed_at):
+    """Whatever frame the power goes at: what was stored until then and what comes after make one."""
+    road = Road(12).drive(3, 50).drive(6, 50, text=TEXTS[0]).drive(8, 200)
+    camera = CameraConfig.model_validate({"id": "c", "source": "v.mp4"})
+    stored, place, marks = {}, None, None
+
+    def take(outcome):
+        nonlocal place, marks
+        stored.update({entry.passage.passage_id: entry.passage for entry in outcome.entries})
+        place, marks = outcome.kept or place, outcome.marks or marks
+
+    def frame(n):
+        at = NOON + timedelta(seconds=n / FPS)
+        return Frame(road.picture(n), at, n, str(n), str(n), str(n + 1))
+
+    pipeline = pipeline_of(road)
+    place = pipeline.kept_before(frame(0))
+    for n in range(killed_at):
+        take(pipeline.see(frame(n)))
+    kept = Kept.load(place, camera, marks)
+    pipeline = pipeline_of(road, kept)
+    for n in range(int(kept.reads_from), road.frames):
+        take(pipeline.see(frame(n)))
+    take(pipeline.flush())
+    assert states(stored.values()) == sorted(["none", TEXTS[0], "none"])
+
+
+def test_a_dark_lorry_is_no_night():
+    """It fills the picture for a while; the road stays known."""
+    road = Road(14).drive(4, 0, width=320, high=250, stands_s=2).drive(10, 50)
+    view = Foreground()
+    seen = [view.see(road.picture(n), occupied=20 < n < 100).dark for n in range(road.frames)]
+    assert not any(seen)
+
+
+def test_nightfall_is_noticed_on_an_empty_road_soon_and_on_a_full_one_at_last():
+    day, night = Road(1).picture(0), Road(1, lambda _: 0.3).picture(0)
+    for occupied, frames in ((False, 60), (True, 1600)):
+        view = Foreground()
+        view.see(day, occupied=False)
+        assert not view.see(night, occupied=occupied).dark
+        assert [view.see(night, occupied=occupied) for _ in range(frames)][-1].dark

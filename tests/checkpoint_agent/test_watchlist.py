@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import sys
+import tempfile
 import threading
 import time
 from datetime import timedelta
@@ -15,15 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anpr.plate import is_rubbish, normalise
-from checkpoint_agent import watchlist as under_test
+from anpr.watch import seen_of
 from checkpoint_agent.config_upkeep import ServerConfig, WatchlistConfig
 from checkpoint_agent.errors import ConfigError
 from checkpoint_agent.hook import Hook
-from checkpoint_agent.watchlist import Hit, LocalWatchlist, PlainCopy, SealedCopy, digest, match
+from checkpoint_agent.watchlist import Hit, LocalWatchlist, PlainCopy, digest, match
 from checkpoint_agent.watchlist_pull import WatchlistPull
-from server.watchlists.matching import Target as ServerTarget
-from server.watchlists.matching import compile_watchlist
-from server.wire import LocalMatch, Watch, WatchlistCopy
+from server.wire import LocalMatch, Watch, WatchlistCopy, WatchRule
 from tests.checkpoint_agent.fakes import NOON, FakeClock, make_passage
 
 HOUR = timedelta(hours=1)
@@ -62,41 +61,99 @@ def watch(plate: str, entry_id: int = 1, level: int = 1) -> Watch:
     return Watch(entry_id=entry_id, plate=plate, level=level, valid_from=NOON - HOUR, valid_to=None)
 
 
-@given(st.lists(watches, max_size=8), spellings, instants, instants)
-def test_box_and_server_match_the_same(entries, plate, captured_at, now):
-    """For a live passage, against the server's own matching, with the steps of its ingest."""
-    compiled = compile_watchlist(
-        7, [ServerTarget(w.entry_id, w.plate, w.level, w.valid_from, w.valid_to) for w in entries]
+def looked(copy, plate: str, at, now) -> Hit | None:
+    seen = seen_of(plate, (), plate_kind="unknown", plate_color="unknown", vehicle_color="unknown")
+    return match(copy, seen, "cam-1", at, now)
+
+
+def passing(plate: str, at=NOON):
+    passage = make_passage(1)
+    return passage.model_copy(
+        update={"captured_at": at, "plate": passage.plate.model_copy(update={"text": plate})}
     )
+
+
+@given(st.lists(watches, max_size=8, unique_by=lambda w: w.entry_id), spellings, instants, instants)
+def test_a_box_finds_exactly_the_entries_that_hold(entries, plate, captured_at, now):
+    """Against the definition: the plate in its one spelling, valid when captured or now."""
     stored = normalise(plate)[:16]
-    expected = () if is_rubbish(stored) else compiled.match(stored, captured_at, now)
-    hit = match(PlainCopy.of(copy_of(*entries)), plate, captured_at, now)
-    assert (hit.match.entry_ids if hit else ()) == tuple(t.entry_id for t in expected)
+    expected = sorted(
+        (w.level, w.entry_id) for w in entries
+        if w.plate == stored and not is_rubbish(stored)
+        and any(w.valid_from <= at and (w.valid_to is None or at < w.valid_to)
+                for at in (captured_at, now))
+    )  # fmt: skip
+    hit = looked(PlainCopy.of(copy_of(*entries)), plate, captured_at, now)
+    assert (hit.match.entry_ids if hit else ()) == tuple(n for _, n in expected)
     if hit:
-        assert hit.level == min(t.level for t in expected)
+        assert hit.level == expected[0][0]
 
 
 @settings(max_examples=15)
-@given(st.lists(watches, max_size=4), spellings, instants)
+@given(st.lists(watches, max_size=4, unique_by=lambda w: w.entry_id), spellings, instants)
 def test_what_lies_on_the_disk_matches_as_what_came_over_the_link(entries, plate, now):
-    key = bytes(32)
-    plain = PlainCopy.of(copy_of(*entries))
-    by_digest = {digest(plate, key): targets for plate, targets in plain.by_plate.items()}
-    sealed = SealedCopy(7, key, by_digest)
-    assert match(sealed, plate, now, now) == match(plain, plate, now, now)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = LocalWatchlist(Path(folder))
+        plain.take(copy_of(*entries), None)
+        assert plain.seal()
+        sealed = LocalWatchlist(Path(folder))
+        assert sealed.match(passing(plate, now), now) == plain.match(passing(plate, now), now)
+
+
+def rule(entry_id: int, kind: str, plate: str, **other) -> WatchRule:
+    return WatchRule(
+        entry_id=entry_id, match=kind, plate=plate, level=1, valid_from=NOON - HOUR, **other
+    )
+
+
+def test_differences_are_put_on_top_of_what_is_held(tmp_path):
+    local = LocalWatchlist(tmp_path)
+    local.take(copy_of(watch("京A12345", 1), watch("京A12346", 2)), "a")
+    changes = WatchlistCopy(
+        revision=9, since=7, entries=(watch("京A12347", 3),), rules=(rule(4, "pattern", "京A1*8"),),
+        ended=(1,),
+    )  # fmt: skip
+    assert local.takes_differences
+    local.take(changes, "b")
+    found = {plate: local.match(passing(plate), NOON) for plate in ("京A12345", "京A12346",
+                                                                  "京A12347", "京A12348")}  # fmt: skip
+    assert {plate: hit.match.entry_ids for plate, hit in found.items() if hit} == {
+        "京A12346": (2,), "京A12347": (3,), "京A12348": (4,),
+    }  # fmt: skip
+    assert local.revision == 9
+    with pytest.raises(ValueError, match="revision 7"):
+        local.take(changes, "c")
+
+
+def test_what_a_hash_cannot_match_lies_in_memory_alone_and_is_pulled_again(tmp_path):
+    """Patterns, descriptions and misreads: no trace on the disk, and no tag that ends the asking."""
+    local = LocalWatchlist(tmp_path)
+    fuzzy = watch("鲁H12345", 1).model_copy(update={"tolerance": 0.5})
+    copy = WatchlistCopy(revision=7, entries=(fuzzy,), rules=(rule(2, "pattern", "京A99*"),))
+    local.take(copy, '"watchlist-7"')
+    assert local.match(passing("京A99123"), NOON)
+    assert local.seal()
+    stored = (tmp_path / "watchlist.sealed.json").read_text()
+    assert "99" not in json.loads(stored)["targets"]
+    assert json.dumps("京A99*")[1:-1] not in stored
+    after = LocalWatchlist(tmp_path)
+    assert after.tag is None
+    assert not after.takes_differences
+    assert after.match(passing("京A99123"), NOON) is None
+    assert after.match(passing("鲁H12345"), NOON), "the whole plate of a fuzzy entry is known"
 
 
 def test_after_a_restart_without_link_the_box_still_knows_whom_to_look_for(tmp_path):
     before = LocalWatchlist(tmp_path)
-    assert before.match("京A12345", NOON, NOON) is None
+    assert before.match(passing("京A12345"), NOON) is None
     before.take(copy_of(watch("京A12345", 5, 2)), '"watchlist-7"')
     expected = Hit(2, LocalMatch(revision=7, entry_ids=(5,)))
-    assert before.match("京A·12345", NOON, NOON) == expected, "in force before it is written"
+    assert before.match(passing("京A·12345"), NOON) == expected, "in force before it is written"
     assert before.seal()
     after = LocalWatchlist(tmp_path)
     assert (after.revision, after.tag) == (7, '"watchlist-7"')
-    assert after.match("京A·12345", NOON, NOON) == expected
-    assert after.match("京A12346", NOON, NOON) is None
+    assert after.match(passing("京A·12345"), NOON) == expected
+    assert after.match(passing("京A12346"), NOON) is None
 
 
 def test_no_plate_lies_on_the_disk_and_nobody_else_may_read(tmp_path):
@@ -147,7 +204,7 @@ def test_a_disk_that_takes_no_key_leaves_the_list_in_memory_alone(tmp_path):
     (tmp_path / "watchlist.key").mkdir()
     local = LocalWatchlist(tmp_path)
     local.take(copy_of(watch("京A12345")), None)
-    assert local.match("京A12345", NOON, NOON)
+    assert local.match(passing("京A12345"), NOON)
 
 
 def test_an_own_key_cut_short_by_a_power_cut_is_made_anew(tmp_path):
@@ -214,7 +271,7 @@ def test_any_other_answer_leaves_the_copy_in_force(pull, answer):
     puller, local = pull(lambda _: answers.pop(0))
     puller.pull()
     puller.pull()
-    assert local.match("京A12345", NOON, NOON)
+    assert local.match(passing("京A12345"), NOON)
     assert puller.fault
 
 
@@ -287,7 +344,7 @@ def test_matching_is_safe_from_any_thread(tmp_path):
 
     def look() -> None:
         for _ in range(300):
-            hit = local.match("京A12345", NOON, NOON)
+            hit = local.match(passing("京A12345"), NOON)
             if hit is not None and hit.match.entry_ids != (hit.match.revision,):
                 wrong.append(hit)
 
@@ -297,7 +354,3 @@ def test_matching_is_safe_from_any_thread(tmp_path):
         local.take(copy_of(watch("京A12345", n), revision=n), None)
     looking.join()
     assert wrong == []
-
-
-def test_the_box_uses_the_servers_spelling_of_plates():
-    assert under_test.normalise is normalise

@@ -211,13 +211,16 @@ class Person:
     csrf: dict[str, str]
 
     def get(self, path: str, **params: Any) -> Any:
-        return self.client.get(path, params=params)
+        return self.client.get(path, params=params or None)  # {} would drop the path's own
 
     def post(self, path: str, body: Any = None) -> Any:
         return self.client.post(path, json=body if body is not None else {}, headers=self.csrf)
 
     def watch(self, plate: str, **override: Any) -> int:
-        body = {"plate": plate, "reason": "stolen", "level": 2, "case_number": "A1"} | override
+        body = {
+            "plate": plate, "reason": "stolen", "level": 2, "case_number": "A1",
+            "urgent": "cannot wait",
+        } | override  # fmt: skip
         answer = self.post("/api/v1/watchlist", body)
         assert answer.status_code == 201, answer.text
         return int(answer.json()["id"])

@@ -1,5 +1,6 @@
 """Finding by misread, by place and by looks; and that nothing new escapes the dictionary."""
 
+import random
 from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
@@ -12,8 +13,9 @@ from sqlalchemy import text
 
 from server import register
 from server.errors import InvalidRequest
+from server.passages import plates, search
 from server.passages.areas import circle_of, polygon_of
-from server.passages.search import MAX_PLATES, _windows
+from server.passages.search import _Windows
 from tests.server.conftest import NOW, PURPOSE, Person, Site, iso, make_passage, serving
 
 
@@ -83,9 +85,13 @@ def test_another_server_on_the_same_database_knows_a_plate_as_soon_as_it_is_stor
         assert found(person, plate="鲁H?2345") == ["鲁H12345", "鲁H52345"]
 
 
-def test_a_pattern_that_very_many_plates_fit_still_gives_the_newest(sqlite_site: Site) -> None:
+def test_a_pattern_that_very_many_plates_fit_still_gives_the_newest(
+    sqlite_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = sqlite_site
-    for start in range(0, MAX_PLATES + 150, 150):
+    monkeypatch.setattr(search, "MAX_PLATES", 400)
+    monkeypatch.setattr(plates, "_MOST_SHOWN", 400)
+    for start in range(0, 600, 150):
         site.outcomes(
             *(
                 make_passage(plate=f"鲁H{n:05}", captured_at=NOW - timedelta(minutes=n))
@@ -94,10 +100,49 @@ def test_a_pattern_that_very_many_plates_fit_still_gives_the_newest(sqlite_site:
         )
     person = site.as_role("operator")
     assert found(person, plate="鲁H*", limit=3) == ["鲁H00000", "鲁H00001", "鲁H00002"]
-    until = iso(NOW - timedelta(minutes=2000))
-    assert found(person, plate="*H*", until=until, limit=1) == ["鲁H02001"]
+    until = iso(NOW - timedelta(minutes=500))
+    assert found(person, plate="*H*", until=until, limit=1) == ["鲁H00501"]
     answer = person.get("/api/v1/plates", plate="鲁H*", **PURPOSE).json()
     assert answer["truncated"]
+
+
+def test_the_newest_of_many_plates_are_the_newest_whatever_the_register_still_knows(
+    site: Site,
+) -> None:
+    """Counted, not counted yet, read again by age, or deleted behind the register's back."""
+    pick = random.Random(3)
+    rows = []
+    for n in range(40):
+        at = NOW - timedelta(seconds=pick.randrange(100_000))
+        rows.append((at, f"苏K{pick.randrange(12):05}"))
+        site.outcomes(make_passage(plate=rows[-1][1], captured_at=at))
+        if n == 30:
+            count_now(site)
+    person = site.as_role("operator")
+
+    def newest(limit: int, **params: Any) -> list[str]:
+        since = params.pop("back_s", None)
+        if since is not None:
+            params["since"] = iso(NOW - timedelta(seconds=since))
+        return found(person, plate="苏K*", limit=limit, **params)
+
+    def expected(limit: int, back_s: int = 10**9) -> list[str]:
+        since = NOW - timedelta(seconds=min(back_s, 10**8))
+        return [p for at, p in sorted(rows, reverse=True) if at >= since][:limit]
+
+    for _ in range(2):
+        for limit in (1, 2, 5, 11, 12, 50):
+            assert newest(limit) == expected(limit)
+            assert newest(limit, back_s=30_000) == expected(limit, 30_000)
+        count_now(site)
+        site.clock.advance(1)
+    gone = {plate for _, plate in sorted(rows, reverse=True)[:3]}
+    with site.context.database.write() as session:
+        for plate in gone:
+            session.execute(text("DELETE FROM passage WHERE plate = :p"), {"p": plate})
+    rows = [row for row in rows if row[1] not in gone]
+    for limit in (1, 3, 50):
+        assert newest(limit) == expected(limit)
 
 
 @pytest.fixture
@@ -229,19 +274,27 @@ def test_protected_plates_stay_out_of_every_way_to_search(site: Site) -> None:
 @given(
     st.datetimes(min_value=(NOW - timedelta(days=4000)).replace(tzinfo=None)),
     st.none() | st.integers(-10_000_000, 400_000_000),
+    st.lists(st.integers(0, 50), max_size=4),
 )
-def test_windows_cover_the_period_once_newest_first(until_bare: Any, back_s: int | None) -> None:
+def test_windows_cover_the_period_once_newest_first(
+    until_bare: Any, back_s: int | None, found_each: list[int]
+) -> None:
     until = until_bare.replace(tzinfo=NOW.tzinfo)
     until = min(until, NOW + timedelta(days=3))
     since = None if back_s is None else until - timedelta(seconds=back_s)
     if since is not None and since >= until:
         return
-    spans = list(_windows(since, until, NOW))
+    windows = _Windows(since, until, NOW)
+    spans = []
+    for number, span in enumerate(windows):
+        spans.append(span)
+        if found_each:
+            windows.found(found_each[number % len(found_each)], 50)
     assert (spans[-1][0], spans[0][1]) == (since, until)
     for newer, older in pairwise(spans):
         assert newer[0] == older[1]
     assert all(low is None or low < high for low, high in spans)
-    assert len(spans) < 12
+    assert len(spans) < (40 if any(found_each) else 12)
 
 
 @given(st.text(max_size=60))

@@ -242,7 +242,12 @@ def test_a_picture_is_stored_once_and_served_as_it_came(site: Site) -> None:
     data = jpeg("scene")
     assert site.put(data).status_code == 201
     assert site.put(data).status_code == 204
-    served = site.as_role("operator").get(f"/evidence/{sha256(data)}")
+    site.post(make_passage(pictures=[data]))
+    person = site.as_role("operator")
+    (passage,) = person.get("/api/v1/passages").json()["passages"]
+    (picture,) = passage["evidence"]
+    assert sha256(data) in picture["url"]
+    served = person.get(picture["url"])
     assert served.content == data
     assert served.headers["content-type"] == "image/jpeg"
     assert site.count("evidence") == 1

@@ -175,7 +175,7 @@ class Listener:
 
 
 def watch(client: httpx.Client, plate: str) -> None:
-    body = {"plate": plate, "reason": "stolen", "level": 1, "case_number": "A1"}
+    body = {"plate": plate, "reason": "stolen", "level": 1, "case_number": "A1", "urgent": "now"}
     assert client.post("/api/v1/watchlist", json=body).status_code == 201
 
 

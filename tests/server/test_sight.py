@@ -5,14 +5,27 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from server import audit
 from server.alerts.routes import events_after
 from server.auth.accounts import set_areas
 from server.auth.areas import put_area
 from server.auth.guards import SESSION_COOKIE
+from server.passages.pictures import evidence_views
 from server.protection import matches
-from tests.server.conftest import NOW, PURPOSE, Person, Site, iso, make_passage, serving
+from server.tables import Passage
+from tests.server.conftest import (
+    NOW,
+    PURPOSE,
+    Person,
+    Site,
+    iso,
+    jpeg,
+    make_passage,
+    serving,
+    sha256,
+)
 
 SECRET = "鲁H00001"
 OTHER = "鲁H12345"
@@ -71,6 +84,55 @@ def test_a_protected_plate_is_nowhere_but_before_the_custodian(site: Site) -> No
     assert stops(custodian, SECRET) == 1
     assert custodian.get(f"/api/v1/passages/{secret['passage_id']}").status_code == 200
     assert sorted(alert["plate"] for alert in custodian.alerts()) == [SECRET, OTHER]
+
+
+def test_a_picture_is_seen_by_whoever_may_see_its_passage_now(site: Site) -> None:
+    """Of a protected plate, of another area, or by the hash alone: no such picture."""
+    seen, foreign = jpeg("seen"), jpeg("foreign")
+    for data in (seen, foreign):
+        site.put(data)
+    site.post(
+        make_passage(plate=SECRET, pictures=[seen]),
+        make_passage(plate=OTHER, camera_id="north-1", pictures=[foreign]),
+    )
+    officer = site.as_role("officer")
+    found = officer.get("/api/v1/passages").json()["passages"]
+    urls = {passage["plate"]: passage["evidence"][0]["url"] for passage in found}
+
+    def statuses(person: Person) -> list[int]:
+        addresses = [
+            address
+            for plate in (SECRET, OTHER)
+            for address in (urls[plate], urls[plate].replace("?", "/thumbnail?"))
+        ]
+        return [person.get(address).status_code for address in addresses]
+
+    assert {officer.get(url).content for url in urls.values()} == {seen, foreign}
+    custodian = protect(site)
+    assert statuses(officer) == [404, 404, 200, 404], "a thumbnail of what is no picture: 404"
+    only(site, "officer", "kk-west")
+    assert statuses(officer) == [404] * 4
+    assert custodian.get(urls[SECRET]).content == seen
+    of_another = urls[OTHER].replace(sha256(foreign), sha256(seen))
+    assert custodian.get(of_another).status_code == 404, "not a picture of that passage"
+    assert custodian.get(urls[SECRET].partition("?")[0]).status_code == 422
+
+
+def test_an_old_picture_needs_an_approval_unless_an_alert_holds_it(sqlite_site: Site) -> None:
+    site = sqlite_site
+    officer = site.as_role("officer")
+    old = NOW - timedelta(days=100)
+    officer.watch(OTHER, valid_from=iso(old - DAYS_AGO))
+    data = jpeg("old")
+    site.put(data)
+    for plate in (SECRET, OTHER):
+        site.post(make_passage(plate=plate, captured_at=old, pictures=[data]), delivery="backlog")
+    custodian = site.as_role("custodian")
+    with site.context.database.read() as session:
+        rows = {row.plate: evidence_views(row)[0].url for row in session.scalars(select(Passage))}
+    for person in (officer, custodian):
+        assert person.get(rows[SECRET]).status_code == 404
+        assert person.get(rows[OTHER]).content == data
 
 
 def test_an_answer_does_not_tell_that_there_was_something_to_hide(sqlite_site: Site) -> None:

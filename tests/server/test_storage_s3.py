@@ -113,8 +113,8 @@ def test_a_server_keeps_its_pictures_on_s3(
         assert site.put(data).status_code == 201
         assert site.outcomes(make_passage(pictures=[data])) == ["accepted"]
         officer = site.as_role("officer")
-        officer.get("/api/v1/passages", plate="鲁H12345", **PURPOSE)
-        assert officer.get(f"/evidence/{sha256(data)}").content == data
+        (found,) = officer.get("/api/v1/passages", plate="鲁H12345", **PURPOSE).json()["passages"]
+        assert officer.get(found["evidence"][0]["url"]).content == data
         assert scrub(site.context.database, site.context.evidence, site.clock()).is_well
     assert not sqlite_settings.evidence_dir.exists()
 

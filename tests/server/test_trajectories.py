@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -66,14 +67,20 @@ def test_a_route_holds_each_passage_once_in_order_of_time(passages, random) -> N
     route = build_trajectory("鲁H12345", passages, RULES)
     assert sum(stop.passages for stop in route.stops) == len(passages)
     assert [stop.number for stop in route.stops] == list(range(1, len(route.stops) + 1))
-    assert len(route.legs) == max(0, len(route.stops) - 1)
-    for leg, start, end in zip(route.legs, route.stops, route.stops[1:], strict=False):
-        assert start.last_seen_at <= end.first_seen_at
-        assert (leg.from_number, leg.to_number) == (start.number, end.number)
-        assert leg.duration_s == (end.first_seen_at - start.last_seen_at).total_seconds()
-        if start.place == end.place:
-            assert leg.duration_s > RULES.repeat_s, "a repeat was not joined"
-    assert math.isclose(route.distance_m, sum(leg.distance_m for leg in route.legs))
+    for start, end in pairwise(route.stops):
+        assert start.first_seen_at <= end.first_seen_at
+    for vehicle in range(1, route.vehicles + 1):
+        own = [stop for stop in route.stops if stop.vehicle == vehicle]
+        legs = [leg for leg in route.legs if leg.vehicle == vehicle]
+        assert len(legs) == max(0, len(own) - 1)
+        for leg, (start, end) in zip(legs, pairwise(own), strict=True):
+            assert (leg.from_number, leg.to_number) == (start.number, end.number)
+            assert leg.duration_s == (end.first_seen_at - start.last_seen_at).total_seconds()
+    conflicts = [leg for leg in route.legs if not leg.vehicle]
+    assert all(leg.flag == "impossible" for leg in conflicts)
+    assert bool(conflicts) <= (route.vehicles > 1)
+    driven = sum(leg.distance_m for leg in route.legs if leg.vehicle)
+    assert math.isclose(route.distance_m, driven)
     shuffled = list(passages)
     random.shuffle(shuffled)
     assert build_trajectory("鲁H12345", shuffled, RULES) == route

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from server.wire import WATCHLIST_PATH, WatchlistCopy
-from tests.server.conftest import NOW, Site, iso
+from tests.server.conftest import CAMERAS, NOW, Site, iso
 
 
 def pull(site: Site, tag: str | None = None):
@@ -34,6 +34,31 @@ def test_the_revision_is_the_tag_and_nothing_is_sent_twice(site: Site) -> None:
     assert changed.status_code == 200
     assert len(changed.json()["entries"]) == 2
     assert changed.json()["revision"] == first.json()["revision"] + 1
+
+
+def test_whoever_holds_a_copy_is_told_the_differences(site: Site) -> None:
+    officer = site.as_role("officer")
+    gone = officer.watch("鲁H12345")
+    officer.watch("鲁H12346")
+    tag = pull(site).headers["etag"]
+    officer.post(f"/api/v1/watchlist/{gone}/withdraw", {"reason": "found"})
+    new = officer.watch("鲁H1234*", match="pattern")
+    answer = site.client.get(
+        WATCHLIST_PATH + "?differences=true", headers=site.bearer | {"If-None-Match": tag}
+    )
+    copy = WatchlistCopy.model_validate_json(answer.content)
+    assert (copy.since, copy.ended, copy.entries) == (copy.revision - 2, (gone,), ())
+    assert [(rule.entry_id, rule.plate) for rule in copy.rules] == [(new, "鲁H1234*")]
+
+
+def test_an_entry_is_told_to_the_boxes_where_it_holds(site: Site) -> None:
+    officer = site.as_role("officer")
+    here = officer.watch("鲁H12345", checkpoints=["kk-west"], hours=["22:00-05:00"])
+    officer.watch("鲁H12346", area=[[0, 0], [0, 1], [1, 1]])
+    (entry,) = WatchlistCopy.model_validate_json(pull(site).content).entries
+    assert (entry.entry_id, entry.hours) == (here, ("22:00-05:00",))
+    assert entry.cameras
+    assert all(CAMERAS[camera] == "kk-west" for camera in entry.cameras)
 
 
 def test_an_entry_that_has_ended_stays_here_and_one_that_begins_later_goes_along(

@@ -12,11 +12,12 @@ from server.db import Database
 from server.errors import Unavailable
 from server.web.lookup_pages import TILES
 from server.web.register_pages import checkpoint_row, likely_color
-from server.web.wall_pages import MAX_UNSIGNED, OVERDUE_S
+from server.web.wall_pages import MAX_UNSIGNED
 from tests.server.conftest import CHECKPOINTS, NOW, PASSWORD, Site, jpeg, make_passage
 
 HTMX = {"HX-Request": "true"}
-PAGES = ("/wall", "/passages", "/search", "/watchlist", "/checkpoints")
+PAGES = ("/wall", "/alerts", "/statistics", "/passages", "/search", "/watchlist", "/checkpoints")
+OFFICERS_PAGES = ("/watchlist/new", "/watchlist/queue", "/cases", "/cases/figures")
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/audit", "/map/roads.geojson", "/wall/board"])
@@ -39,6 +40,16 @@ def test_everybody_logged_in_sees_the_working_pages(
     answer = sqlite_site.as_role(role).get(path)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("path", [*PAGES, *OFFICERS_PAGES, "/notices"])
+def test_a_page_is_whole_in_every_language(sqlite_site: Site, path: str, language: str) -> None:
+    person = sqlite_site.as_role("supervisor")
+    person.client.cookies.set("lang", language)
+    answer = person.get(path)
+    assert answer.status_code == 200
+    assert f'lang="{"zh-CN" if language == "zh" else "en"}"' in answer.text
 
 
 @pytest.mark.parametrize(
@@ -126,10 +137,10 @@ def test_an_alert_nobody_signs_is_counted_overdue(sqlite_site: Site) -> None:
     officer.watch("鲁H12345")
     sqlite_site.outcomes(make_passage())
     assert 'data-count="overdue">0<' in officer.get("/wall").text
-    assert "超时</span>" not in officer.get("/wall").text
-    sqlite_site.clock.advance(OVERDUE_S + 1)
+    assert 'class="late"' not in officer.get("/wall").text
+    sqlite_site.clock.advance(sqlite_site.settings.alerts.overdue_s + 1)
     assert 'data-count="overdue">1<' in officer.get("/wall").text
-    assert "超时</span>" in officer.get("/wall").text
+    assert 'class="late"' in officer.get("/wall").text
 
 
 def test_signing_without_badge_or_unit_is_refused_and_said(sqlite_site: Site) -> None:
@@ -140,7 +151,7 @@ def test_signing_without_badge_or_unit_is_refused_and_said(sqlite_site: Site) ->
     token = officer.csrf["X-CSRF-Token"]
     answer = officer.client.post(
         f"/alerts/{alert['id']}/sign",
-        data={"csrf_token": token, "badge_number": " ", "unit": "指挥中心"},
+        data={"csrf_token": token, "badge_number": " ", "signing_unit": "指挥中心"},
         headers=HTMX,
     )
     assert "警号：填写有误" in answer.text
@@ -148,7 +159,7 @@ def test_signing_without_badge_or_unit_is_refused_and_said(sqlite_site: Site) ->
 
 
 @pytest.mark.parametrize("path", ["/alerts/1/sign", "/alerts/1/close", "/watchlist", "/search",
-                                  "/watchlist/1/withdraw", "/logout"])  # fmt: skip
+                                  "/watchlist/1/steps", "/feedback/1", "/cases/outcomes", "/logout"])  # fmt: skip
 def test_a_post_without_the_pages_token_is_refused(sqlite_site: Site, path: str) -> None:
     officer = sqlite_site.as_role("officer")
     answer = officer.client.post(path, data={"plate": "鲁H12345"}, follow_redirects=False)
@@ -291,7 +302,7 @@ def test_a_defect_is_a_page_that_gives_nothing_away(
         raise ZeroDivisionError("secret detail")
 
     person = sqlite_site.as_role("operator")
-    monkeypatch.setattr("server.web.register_pages.list_entries", broken)
+    monkeypatch.setattr("server.web.watchlist_pages.list_entries", broken)
     answer = person.get("/watchlist")
     assert answer.status_code == 500
     assert "出错了" in answer.text

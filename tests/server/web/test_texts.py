@@ -2,16 +2,28 @@
 
 import re
 import string
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from anpr.plate.confusion import DifferenceKind
-from server.alerts.states import AlertState
+from server.alerts.states import AlertState, Finding
+from server.analyses.clones import CloneCause
+from server.analyses.jobs import JobState
+from server.analyses.queue import STATES as CLONE_STATES
 from server.auth.accounts import Role
+from server.cases.figures import AlertFigures
+from server.cases.service import AttachmentKind
+from server.notices.channels import ChannelKind
 from server.settings import Settings
 from server.trajectories.build import LegFlag
+from server.watchlists.entries import MATCHES
+from server.watchlists.service import WITHDRAW_CODES
+from server.watchlists.states import EntryState, Step
+from server.web.analysis_forms import CITY_FORMS, FORMS
+from server.web.case_pages import FIGURES
 from server.web.texts import LANGUAGES, load_texts
 from server.wire import (
     Direction,
@@ -24,6 +36,20 @@ from server.wire import (
 
 WEB = Path(__file__).parents[3] / "server" / "web"
 
+ANALYSES = {*FORMS, *CITY_FORMS}
+
+
+def reasons() -> set[str]:
+    """Every reason that an analysis gives."""
+    found = re.compile(r"""Reason\(\s*"([a-z_]+)\"""")
+    code = "".join(file.read_text("utf-8") for file in (WEB.parent / "analyses").glob("*.py"))
+    return (
+        set(found.findall(code))
+        | {f"cause_{cause}" for cause in get_args(CloneCause)}
+        | {f"register_{why}" for why in ("unregistered", "kind", "color")}
+    )
+
+
 VOCABULARIES = {
     "color": get_args(PlateColor),
     "kind": get_args(PlateKind),
@@ -33,7 +59,24 @@ VOCABULARIES = {
     "role_of_picture": get_args(EvidenceRole),
     "role": tuple(Role),
     "state": tuple(AlertState),
-    "entry_state": ("active", "withdrawn"),
+    "finding": tuple(Finding),
+    "entry_match": MATCHES,
+    "entry_step": tuple(Step),
+    "withdraw_code": WITHDRAW_CODES,
+    "channel": get_args(ChannelKind),
+    "case_kind": Settings().cases.kinds,
+    "case_thing": get_args(AttachmentKind),
+    "notice_state": ("waiting", "sent", "dead"),
+    "figures": (
+        *FIGURES,
+        *(field.name for field in fields(AlertFigures)),
+        "title",
+        "month",
+        "show",
+        "kind",
+        "whole",
+    ),
+    "entry_state": tuple(EntryState),
     "agent_state": ("online", "late", "never", "faulty", "alarmed"),
     "alarm": (
         "outbox_full",
@@ -53,6 +96,15 @@ VOCABULARIES = {
     ),
     "leg": tuple(flag for flag in get_args(LegFlag) if flag != "believable"),
     "difference": get_args(DifferenceKind),
+    "analysis": ANALYSES,
+    "analysis_hint": ANALYSES,
+    "analysis_field": {
+        one.name for form in (*FORMS.values(), *CITY_FORMS.values()) for one in form
+    },
+    "analysis_reason": reasons(),
+    "job_state": get_args(JobState),
+    "clone_state": CLONE_STATES,
+    "clone_cause": get_args(CloneCause),
     "purpose": Settings().search.purposes,
     "reason": Settings().watchlist.reasons,
 }
@@ -61,10 +113,11 @@ VOCABULARIES = {
 LITERAL = re.compile(r"""\bt\(\s*["']([a-z_]+\.[a-z0-9_]+)["'](?!\s*~)""")
 QUOTED = re.compile(r"""["']([a-z_]+\.[a-z0-9_]+)["']""")
 COMPOSED = {"level": ("l1", "l2", "l3", "l4"), "error": ("s403", "s404", "s429", "s503"),
-            "nav": ("wall", "passages", "search", "watchlist", "checkpoints", "approvals", "cases",
-                    "protected", "audit", "users"),
+            "nav": ("wall", "alerts", "notices", "passages", "search", "analyses", "watchlist",
+                    "checkpoints", "approvals", "cases", "protected", "audit", "users"),
             "audit_thing": ("passage", "trajectory", "export", "alert", "watchlist", "approval",
-                            "login", "user", "audit"),
+                            "login", "user", "audit", "analysis", "clone", "vehicle"),
+            "watchlist": ("plate_kinds", "plate_colors", "vehicle_colors"),
             "story": ("vehicle_color", "plate_state", "plate_color", "plate_kind", "direction"),
             "approval_state": ("requested", "approved", "refused", "expired")}  # fmt: skip
 
@@ -81,7 +134,7 @@ def actions() -> set[str]:
     )
     otherwise = re.compile(r"""action="[a-z_.]+" if \w+ else "([a-z_]+\.[a-z_]+)\"""")
     server = WEB.parent
-    return {
+    return {f"watchlist.{step.value}" for step in Step} | {
         action
         for file in server.rglob("*.py")
         for shape in (called, otherwise)

@@ -36,7 +36,9 @@ const fresh = new Map();
 
 function connect() {
   source?.close();
-  source = new EventSource(`${wall.dataset.stream}?after=${lastId}`);
+  const stream = new URL(wall.dataset.stream ?? "", location.href);
+  stream.searchParams.set("after", String(lastId));
+  source = new EventSource(stream);
   source.onopen = () => {
     alive();
     refresh();
@@ -48,13 +50,14 @@ function connect() {
   };
   source.addEventListener("still-here", alive);
   source.addEventListener("alert", (event) => take(/** @type {MessageEvent} */ (event), true));
+  source.addEventListener("alert-risen", (event) => take(/** @type {MessageEvent} */ (event), true));
   source.addEventListener("alert-changed", (event) => take(/** @type {MessageEvent} */ (event), false));
 }
 
 /** Connect again; but where the session has ended, go to the log-in, which leads back here. */
 async function again() {
   try {
-    const answer = await fetch("/wall/board", { headers: { "HX-Request": "true" } });
+    const answer = await fetch(board.dataset.hxGet ?? "/wall/board", { headers: { "HX-Request": "true" } });
     if (answer.status === 401) {
       location.reload();
       return;
@@ -65,14 +68,15 @@ async function again() {
   connect();
 }
 
-/** @param {MessageEvent} event @param {boolean} raised */
+/** @param {MessageEvent} event @param {boolean} raised whether it is new, or has risen unsigned */
 function take(event, raised) {
   alive();
   lastId = Math.max(lastId, Number(event.lastEventId) || 0);
   const alert = JSON.parse(event.data);
   if (raised && alert.rings) {
     fresh.set(String(alert.id), Date.now() + FRESH_MS);
-    bell.ring(alert.level);
+    // what nobody has signed in time sounds like the gravest
+    bell.ring(alert.rank > 0 ? 1 : alert.level);
   }
   refresh();
 }

@@ -1,0 +1,1 @@
+"""Analyses (研判): questions over many passages, each answered with its reasons."""

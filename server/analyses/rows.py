@@ -1,0 +1,327 @@
+"""The statements of the analyses. Each takes a :class:`Sight` and leaves out what one may not see.
+
+Two ways lead into the table, (plate, time) and (checkpoint, time); every statement here goes one
+of them. Rows come as tuples: an analysis reads thousands and shows fifty.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.orm import Session, aliased
+
+from server.analyses.companions import Cell
+from server.analyses.finding import Proof
+from server.analyses.sighting import Sighting
+from server.auth.sight import Sight
+from server.checkpoints.service import places
+from server.passages.search import among
+from server.passages.view import PassageView, view_of
+from server.tables import Passage
+
+READ: Final = "read"
+_COLUMNS = (
+    Passage.plate,
+    Passage.captured_at,
+    Passage.passage_id,
+    Passage.checkpoint_id,
+    Passage.plate_color,
+    Passage.plate_kind,
+    Passage.vehicle_color,
+    Passage.direction,
+    Passage.lane,
+    Passage.plate_score,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From ``since``, inclusive, to ``until``, exclusive; aware."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.until - self.since
+
+    def holds(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        """As conditions on passages."""
+        return Passage.captured_at >= self.since, Passage.captured_at < self.until
+
+
+def sightings_of_plate(
+    session: Session, plate: str, period: Period, sight: Sight, limit: int
+) -> tuple[Sighting, ...]:
+    """The newest so many sightings of a plate, in order of time."""
+    rows = session.execute(
+        select(*_COLUMNS)
+        .where(Passage.plate == plate, *period.holds(), *sight.conditions(Passage))
+        .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
+        .limit(limit)
+    ).all()
+    return tuple(_sighting(row) for row in reversed(rows))
+
+
+def sightings_of_plates(
+    session: Session, plates: Sequence[str], period: Period, sight: Sight
+) -> dict[str, list[Sighting]]:
+    """All sightings of these plates, each in order of time."""
+    found: dict[str, list[Sighting]] = defaultdict(list)
+    for start in range(0, len(plates), 1000):
+        part = plates[start : start + 1000]
+        rows = session.execute(
+            select(*_COLUMNS)
+            .where(among(session, Passage.plate, part), *period.holds(),
+                   *sight.conditions(Passage))
+            .order_by(Passage.plate, Passage.captured_at, Passage.passage_id)
+        )  # fmt: skip
+        for row in rows:
+            found[row.plate].append(_sighting(row))
+    return found
+
+
+def neighbours(
+    session: Session, mine: Sequence[Sighting], gap_s: float, sight: Sight
+) -> list[Sighting]:
+    """Whole reads of other plates at the same checkpoint within ``gap_s`` of any of these."""
+    if not mine:
+        return []
+    gap = timedelta(seconds=gap_s)
+    windows = [(s.checkpoint_id, s.at - gap, s.at + gap) for s in mine]
+    other = aliased(Passage)
+    columns = [getattr(other, c.key) for c in _COLUMNS]
+    wanted = select(*columns).where(
+        other.plate != mine[0].plate, other.plate_state == READ, *sight.conditions(other)
+    )
+    found: dict[UUID, Sighting] = {}
+    if session.get_bind().dialect.name == "sqlite":
+        one = wanted.where(
+            other.checkpoint_id == bindparam("place"),
+            other.captured_at >= bindparam("low"),
+            other.captured_at <= bindparam("high"),
+        )
+        for place, low, high in windows:
+            for row in session.execute(one, {"place": place, "low": low, "high": high}):
+                found[row.passage_id] = _sighting(row)
+        return list(found.values())
+    for start in range(0, len(windows), 1000):
+        part = windows[start : start + 1000]
+        each = (
+            func.unnest(
+                literal([w[0] for w in part], ARRAY(Text())),
+                literal([w[1] for w in part], ARRAY(DateTime(timezone=True))),
+                literal([w[2] for w in part], ARRAY(DateTime(timezone=True))),
+            )
+            .table_valued("place", "low", "high")
+            .render_derived()
+        )
+        # OFFSET 0 keeps the planner from turning the walks down the index into one scan
+        inner = (
+            wanted.where(
+                other.checkpoint_id == each.c.place,
+                other.captured_at >= each.c.low,
+                other.captured_at <= each.c.high,
+            )
+            .offset(0)
+            .lateral()
+        )
+        for row in session.execute(select(*inner.c).select_from(each).join(inner, true())):
+            found[row.passage_id] = _sighting(row)
+    return list(found.values())
+
+
+def cells_of_plates(
+    session: Session,
+    plates: Sequence[str],
+    checkpoint_ids: Sequence[str],
+    period: Period,
+    sight: Sight,
+) -> dict[str, dict[Cell, int]]:
+    """How often each of these plates passed each of these checkpoints, by hour of the day (UTC)."""
+    if not plates:
+        return {}
+    hour = _hour_of_day(session)
+    rows = session.execute(
+        select(Passage.plate, Passage.checkpoint_id, hour, func.count())
+        .where(
+            among(session, Passage.plate, plates),
+            among(session, Passage.checkpoint_id, checkpoint_ids),
+            *period.holds(),
+            *sight.conditions(Passage),
+        )
+        .group_by(Passage.plate, Passage.checkpoint_id, hour)
+    )
+    found: dict[str, dict[Cell, int]] = defaultdict(dict)
+    for plate, place, at, count in rows:
+        found[plate][place, int(at)] = int(count)
+    return found
+
+
+def plates_at(
+    session: Session,
+    checkpoint_ids: Sequence[str],
+    period: Period,
+    sight: Sight,
+    *,
+    directions: Sequence[str] = (),
+) -> dict[str, tuple[int, datetime, datetime]]:
+    """The plates that passed these checkpoints: how often, first and last."""
+    if not checkpoint_ids:
+        return {}
+    query = (
+        select(
+            Passage.plate,
+            func.count(),
+            func.min(Passage.captured_at),
+            func.max(Passage.captured_at),
+        )
+        .where(
+            among(session, Passage.checkpoint_id, checkpoint_ids),
+            Passage.plate_state == READ,
+            *period.holds(),
+            *sight.conditions(Passage),
+        )
+        .group_by(Passage.plate)
+    )
+    if directions:
+        query = query.where(Passage.direction.in_(directions))
+    return {plate: (n, first, last) for plate, n, first, last in session.execute(query)}
+
+
+def seen_in(
+    session: Session, plates: Sequence[str], period: Period, sight: Sight
+) -> frozenset[str]:
+    """Which of these plates passed anywhere in a period."""
+    found: set[str] = set()
+    for start in range(0, len(plates), 5000):
+        rows = session.scalars(
+            select(Passage.plate)
+            .where(
+                among(session, Passage.plate, plates[start : start + 5000]),
+                *period.holds(),
+                *sight.conditions(Passage),
+            )
+            .distinct()
+        )
+        found.update(rows)
+    return frozenset(found)
+
+
+def sightings_at(  # noqa: PLR0913 - of whom, where, when, for whose eyes, how many
+    session: Session,
+    checkpoint_ids: Sequence[str],
+    period: Period,
+    sight: Sight,
+    *,
+    plates: Sequence[str] | None = None,
+    limit: int = 200_000,
+) -> list[Sighting]:
+    """Whole reads at these checkpoints, in order of time; with ``plates`` of these alone."""
+    if not checkpoint_ids:
+        return []
+    query = (
+        select(*_COLUMNS)
+        .where(
+            among(session, Passage.checkpoint_id, checkpoint_ids),
+            Passage.plate_state == READ,
+            *period.holds(),
+            *sight.conditions(Passage),
+        )
+        .order_by(Passage.captured_at, Passage.passage_id)
+        .limit(limit)
+    )
+    if plates is not None:
+        query = query.where(among(session, Passage.plate, plates))
+    return [_sighting(row) for row in session.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """Vehicles at a checkpoint within an hour, of one lane and one kind of plate."""
+
+    checkpoint_id: str
+    hour_at: datetime
+    lane: int | None
+    plate_kind: str
+    vehicles: int
+
+
+def flow(
+    session: Session, checkpoint_ids: Sequence[str], period: Period, sight: Sight
+) -> list[FlowRow]:
+    """Count vehicles, with a plate and without, by checkpoint, hour (UTC), lane and kind."""
+    if not checkpoint_ids:
+        return []
+    hour = _hour(session)
+    rows = session.execute(
+        select(Passage.checkpoint_id, hour, Passage.lane, Passage.plate_kind, func.count())
+        .where(
+            among(session, Passage.checkpoint_id, checkpoint_ids),
+            *period.holds(),
+            *sight.conditions(Passage),
+        )
+        .group_by(Passage.checkpoint_id, hour, Passage.lane, Passage.plate_kind)
+    )
+    return [
+        FlowRow(place, datetime.fromtimestamp(int(at) * 3600, UTC), lane, kind, int(count))
+        for place, at, lane, kind, count in rows
+    ]
+
+
+def views_of(session: Session, proofs: Iterable[Proof], sight: Sight) -> dict[UUID, PassageView]:
+    """The passages that findings point at, with their pictures; of what one may see."""
+    keys = sorted({(p.plate, p.at, p.passage_id) for p in proofs})
+    found: dict[UUID, PassageView] = {}
+    for start in range(0, len(keys), 200):
+        key = tuple_(Passage.plate, Passage.captured_at, Passage.passage_id)
+        part = [
+            tuple_(
+                literal(plate, Passage.plate.type),
+                literal(at, Passage.captured_at.type),
+                literal(passage_id, Passage.passage_id.type),
+            )
+            for plate, at, passage_id in keys[start : start + 200]
+        ]
+        rows = session.scalars(
+            select(Passage).where(key.in_(part), *sight.conditions(Passage))
+        ).all()
+        place_of = places(session, {row.checkpoint_id for row in rows})
+        for row in rows:
+            found[row.passage_id] = view_of(row, place_of.get(row.checkpoint_id))
+    return found
+
+
+def _sighting(row: Any) -> Sighting:
+    return Sighting(*row)
+
+
+def _hour_of_day(session: Session) -> ColumnElement[int]:
+    if session.get_bind().dialect.name == "sqlite":
+        return cast(func.strftime("%H", Passage.captured_at), Integer)
+    return cast(func.date_part("hour", Passage.captured_at), Integer)
+
+
+def _hour(session: Session) -> ColumnElement[int]:
+    """Whole hours since 1970."""
+    if session.get_bind().dialect.name == "sqlite":
+        return cast(func.strftime("%s", Passage.captured_at), Integer) // 3600
+    return cast(func.floor(func.date_part("epoch", Passage.captured_at) / 3600), Integer)

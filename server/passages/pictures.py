@@ -1,0 +1,88 @@
+"""Pictures of passages: shown to whoever may see the passage that names them.
+
+A picture's name is the hash of its content, which says nothing of whose it is, so its address
+says which passage it belongs to: by checkpoint, time and identifier, one step down an index, and
+without the plate, which has no business in an address. The passage is looked up each time as for
+any other look at it: what is protected, out of one's area or too old by now is not shown by an
+address that was given out before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server import holds
+from server.auth.sight import Sight
+from server.tables import Passage, PassageHold
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """A picture of a passage; its bytes are at ``url``."""
+
+    role: str
+    sha256: str
+    url: str
+    width_px: int
+    height_px: int
+    captured_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureOf:
+    """The passage that a picture's address names."""
+
+    checkpoint_id: str
+    captured_at: datetime
+    passage_id: UUID
+
+
+def evidence_views(row: Passage) -> tuple[EvidenceView, ...]:
+    """The pictures of a passage."""
+    of = urlencode(
+        {
+            "checkpoint_id": row.checkpoint_id,
+            "captured_at": row.captured_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "passage_id": row.passage_id,
+        },
+        safe=":",
+    )
+    return tuple(_view(item, of) for item in row.evidence)
+
+
+def may_see_picture(session: Session, sha256: str, of: PictureOf, sight: Sight) -> bool:
+    """Whether a passage names a picture, and is one that the asker may see.
+
+    What an alert holds may be seen at any age, as the alert may.
+    """
+    row = session.scalar(
+        select(Passage).where(
+            Passage.checkpoint_id == of.checkpoint_id,
+            Passage.captured_at == of.captured_at,
+            Passage.passage_id == of.passage_id,
+            *sight.conditions(Passage),
+        )
+    )
+    if row is None or sha256 not in row.detail.pictures():
+        return False
+    if sight.floor is None or row.captured_at >= sight.floor:
+        return True
+    key = (row.plate, row.captured_at, row.passage_id, holds.FOR_ALERT)
+    return session.get(PassageHold, key) is not None
+
+
+def _view(item: Mapping[str, Any], of: str) -> EvidenceView:
+    return EvidenceView(
+        role=item["role"],
+        sha256=item["sha256"],
+        url=f"/evidence/{item['sha256']}?{of}",
+        width_px=item["width_px"],
+        height_px=item["height_px"],
+        captured_at=item["captured_at"],
+    )

@@ -1,0 +1,1 @@
+"""The road network: taken in from a file, off line, and the checkpoints on it."""

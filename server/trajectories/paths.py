@@ -1,0 +1,161 @@
+"""Which checkpoints a vehicle came past between two sightings, though none of them saw it.
+
+Semi-Markov: a path's likelihood is the product of what those do who drive there, of each passed
+checkpoint's chance of missing somebody, and of how well the time fits. The likeliest paths are
+found best first; what is given is never a sighting, and always a probability.
+"""
+
+import heapq
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from server.trajectories.links import Links
+from server.trajectories.model import merged
+from server.trajectories.sketch import Expected
+
+KEPT: Final = 3
+"""Paths that are given, likeliest first."""
+LONGEST: Final = 8
+"""Checkpoints that may be missed one after the other."""
+LONGEST_S: Final = 3_600.0
+"""Who was out of sight for longer may have been anywhere."""
+_LOOKED_AT: Final = 800
+_CANDIDATES: Final = 12
+_STOPS: Final = 0.03
+"""Drivers who stop on the way (petrol, a shop), and for how long on average."""
+_STOP_S: Final = 900.0
+_UNKNOWN_MISSED: Final = 0.02
+"""A checkpoint that is thought to see everybody still misses so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A way between two sightings. ``between``: the checkpoints passed unseen, in order."""
+
+    between: tuple[str, ...]
+    probability: float
+    """Of this path among all that were considered."""
+    likelihood: float
+    """Log, by the model: of being driven, unseen between, in that time."""
+    expected: Expected
+
+
+def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before them
+    links: Links, start: str, end: str, duration_s: float, when: int, *, before: str | None = None
+) -> tuple[Path, ...]:
+    """The likeliest paths from one sighting to the next one, likeliest first; at most three.
+
+    ``before`` is the checkpoint at which it was seen before ``start``. Nothing if the model knows
+    no way, none in that time, or if the time is longer than an hour.
+    """
+    if start == end or not 0 < duration_s <= LONGEST_S:
+        return ()
+    found = [
+        Path(path, 0.0, prior + log_time(expected, duration_s), expected)
+        for path, prior, expected in _candidates(links, start, end, duration_s, when, before)
+    ]
+    if not found:
+        return ()
+    found.sort(key=lambda path: (-path.likelihood, path.between))
+    best = found[0].likelihood
+    weights = [math.exp(path.likelihood - best) for path in found]
+    total = sum(weights)
+    return tuple(
+        Path(path.between, weight / total, path.likelihood, path.expected)
+        for path, weight in zip(found[:KEPT], weights, strict=False)
+    )
+
+
+def path_likelihood(  # noqa: PLR0913 - the way, and what is known of it
+    links: Links,
+    places: Sequence[str],
+    duration_s: float,
+    when: int,
+    *,
+    before: str | None = None,
+    seen: Collection[str] = (),
+) -> float:
+    """Log-likelihood of having driven exactly these checkpoints, unseen at the inner ones.
+
+    At those of ``seen`` it was seen. No checkpoint is thought to miss more than it sees, so one
+    more sighting on the way never makes the way less likely.
+    """
+    prior, legs = 0.0, []
+    for number, (here, to) in enumerate(pairwise(places)):
+        came_from = places[number - 1] if number else before
+        share = links.shares(here, came_from).get(to, 0.0)
+        if not share:
+            return -math.inf
+        prior += math.log(share)
+        if number:
+            missed = max(links.missed(here), _UNKNOWN_MISSED)
+            prior += math.log(1 - missed if here in seen else missed)
+        legs.append(leg_times(links, here, to, when))
+    return prior + log_time(merged(legs), duration_s)
+
+
+def leg_times(links: Links, here: str, to: str, when: int) -> Expected:
+    """What it takes from a checkpoint to its neighbour: as learned, else as the roads say."""
+    found = links.took.get((here, to, when))
+    if found is None:
+        found = links.took[here, to, when] = _leg_times(links, here, to, when)
+    return found
+
+
+def _leg_times(links: Links, here: str, to: str, when: int) -> Expected:
+    known = links.model.expected(here, to, when)
+    if known is not None:
+        return known
+    seconds = (links.roads or {}).get(here, {}).get(to, 120.0)
+    return Expected(0, seconds * 0.7, seconds * 0.8, seconds * 1.3, seconds * 2, seconds * 3)
+
+
+def log_time(expected: Expected, duration_s: float) -> float:
+    """Log density of a duration: log-normal about the median, or later, because of a stop."""
+    sigma = max(0.05, math.log(expected.q95_s / expected.q05_s) / 3.29)
+    z = (math.log(max(1.0, duration_s)) - math.log(expected.q50_s)) / sigma
+    drive = math.exp(-0.5 * z * z) / (sigma * max(1.0, duration_s) * math.sqrt(2 * math.pi))
+    late = max(0.0, duration_s - expected.q50_s)
+    stop = math.exp(-late / _STOP_S) / _STOP_S if duration_s > expected.q50_s else 0.0
+    return math.log((1 - _STOPS) * drive + _STOPS * stop + 1e-12)
+
+
+def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is known before them
+    links: Links, start: str, end: str, duration_s: float, when: int, before: str | None
+) -> list[tuple[tuple[str, ...], float, Expected]]:
+    """Paths that end at ``end``, with the log of their prior and what they take, best first."""
+    longest_s = 1.6 * duration_s + 60
+    queue: list[tuple[float, int, tuple[str, ...], tuple[Expected, ...], float]] = [
+        (0.0, 0, (start,), (), 0.0)
+    ]
+    found: list[tuple[tuple[str, ...], float, Expected]] = []
+    looked_at = number = 0
+    while queue and looked_at < _LOOKED_AT and len(found) < _CANDIDATES:
+        cost, _, path, legs, took_s = heapq.heappop(queue)
+        looked_at += 1
+        here = path[-1]
+        if here == end:
+            found.append((path[1:-1], -cost, merged(legs)))
+            continue
+        if found and -cost < found[0][1] - 9:
+            break  # a ten-thousandth of the best
+        came_from = path[-2] if len(path) > 1 else before
+        unseen = -math.log(max(links.missed(here), _UNKNOWN_MISSED)) if len(path) > 1 else 0.0
+        if len(path) > LONGEST + 1:
+            continue
+        for to, share in links.shares(here, came_from).items():
+            if to in path or share < 1e-4:
+                continue
+            leg = leg_times(links, here, to, when)
+            if took_s + leg.q50_s > longest_s:
+                continue
+            number += 1
+            heapq.heappush(
+                queue,
+                (cost + unseen - math.log(share), number, (*path, to), (*legs, leg),
+                 took_s + leg.q50_s),
+            )  # fmt: skip
+    return found

@@ -1,0 +1,314 @@
+"""Where a vehicle comes past next, and where it can still be stopped. Pure.
+
+The drive is continued many times at random as all traffic, and this plate before, was seen to
+drive (semi-Markov: next checkpoint by the two before, time by the pair's sketch), under the
+condition that nobody has seen it since: a continuation that passed checkpoints already counts only
+as much as these miss vehicles. What comes out is a share of the continuations: the chance of a
+checkpoint, the window of its time, the chance that a roadblock is reached after a unit stands
+there. Seeded by the last sighting, so the same question has the same answer.
+"""
+
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.trajectories.links import Links
+from server.trajectories.model import END, TravelModel
+
+DRAWS: Final = 1_000
+HORIZON_S: Final = 2_400.0
+"""How far ahead one looks."""
+MANNED_S: Final = 60.0
+"""A unit must stand so long before the vehicle comes."""
+OWN: Final = 20.0
+"""So many own drives are needed before a plate's habits count for half."""
+FEW_DRIVES: Final = 15.0
+LEAST: Final = 0.01
+_LEAST_MISSED: Final = 0.02
+_MOST_HOPS: Final = 25
+_REMEMBERING: Final = 2
+"""Hops after which a draw forgets which way it came."""
+
+Floats = NDArray[np.float64]
+Habits = Mapping[str, Mapping[str, int]]
+"""Where a plate drove on to from each checkpoint, and how often."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextPlace:
+    """A checkpoint that may see it next."""
+
+    checkpoint_id: str
+    probability: float
+    """That it is the next to see it, given the silence since."""
+    earliest_at: datetime
+    """Nine in ten of those who come arrive between ``earliest_at`` and ``latest_at``."""
+    likely_at: datetime
+    latest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Roadblock:
+    """A place where it can be stopped (堵截点)."""
+
+    checkpoint_id: str
+    manned_at: datetime
+    """When a unit can stand there."""
+    chance: float
+    """That the vehicle comes past after that, within the time looked ahead."""
+    passes: float
+    """That it comes past at all, in time or not."""
+    earliest_at: datetime
+    likely_at: datetime
+    latest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pursuit:
+    """What is to be expected as of ``now``."""
+
+    now: datetime
+    seen_at: datetime
+    checkpoint_id: str
+    next: tuple[NextPlace, ...]
+    """Likeliest first."""
+    roadblocks: tuple[Roadblock, ...]
+    """Best chance first."""
+    gone: float
+    """Chance that the trip has ended, or the vehicle has left the area."""
+
+
+def habits_of(sightings: Iterable[tuple[str, datetime]], gap_s: float) -> Habits:
+    """Where a plate drove on to, from its sightings (checkpoint and time) in order of time."""
+    found: dict[str, dict[str, int]] = {}
+    for (here, at), (then, later) in pairwise(sightings):
+        if here == then:
+            continue
+        to = then if (later - at).total_seconds() <= gap_s else END
+        onward = found.setdefault(here, {})
+        onward[to] = onward.get(to, 0) + 1
+    return found
+
+
+def next_places(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
+    model: TravelModel,
+    here: str,
+    before: str | None,
+    seen_at: datetime,
+    now: datetime,
+    when: int,
+    habits: Habits | None = None,
+) -> tuple[tuple[NextPlace, ...], float]:
+    """The checkpoints that may see it next, likeliest first, and the chance that none will.
+
+    Silence counts: who should have come past long ago has probably gone elsewhere.
+    ``habits`` count where this plate drove on to before.
+    """
+    silent_s = max(0.0, (now - seen_at).total_seconds())
+    shares = _with_habits(model.next_seen(here, before), (habits or {}).get(here))
+    weights: dict[str, float] = {}
+    sketches = {}
+    for name, share in shares.items():
+        if name == END:
+            continue
+        sketch = model.sketch(here, name, when)
+        if sketch is None or not sketch.n:
+            continue
+        left = 1.0 - sketch.share_below(silent_s)
+        if share * left > 0:
+            weights[name], sketches[name] = share * left, sketch
+    ended = shares.get(END, 0.0) if shares else 1.0
+    total = sum(weights.values()) + ended
+    if not total:
+        return (), 1.0
+    found = []
+    for name, weight in weights.items():
+        sketch = sketches[name]
+        passed = sketch.share_below(silent_s)
+        # few drives do not show the tails: the window of n drives is the wider the fewer they are
+        tail = 0.05 * sketch.n / (sketch.n + FEW_DRIVES)
+        early, middle, late = (
+            max(silent_s, sketch.quantile_s(passed + (1 - passed) * q))
+            for q in (tail, 0.5, 1 - tail)
+        )
+        found.append(
+            NextPlace(
+                name,
+                weight / total,
+                *(seen_at + timedelta(seconds=s) for s in (early, middle, late)),
+            )
+        )
+    found.sort(key=lambda place: (-place.probability, place.checkpoint_id))
+    return tuple(found), ended / total
+
+
+def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who can be where
+    links: Links,
+    here: str,
+    before: str | None,
+    seen_at: datetime,
+    now: datetime,
+    when: int,
+    ready_s: Mapping[str, float] | float,
+    habits: Habits | None = None,
+) -> Pursuit:
+    """What is to be expected of a vehicle last seen ``here``, and where to stop it.
+
+    ``ready_s``: how long it takes until a unit stands at each checkpoint (or at any of them);
+    checkpoints that a mapping leaves out are no roadblocks.
+    """
+    following, gone = next_places(links.model, here, before, seen_at, now, when, habits)
+    silent_s = max(0.0, (now - seen_at).total_seconds())
+    arrivals = _arrivals(links, here, before, seen_at, silent_s, when, habits or {})
+    blocks = []
+    for name, (at_s, weight) in arrivals.items():
+        need_s = ready_s if isinstance(ready_s, float | int) else ready_s.get(name)
+        if need_s is None:
+            continue
+        passes = float(weight.sum())
+        if passes < LEAST:
+            continue
+        stands_s = silent_s + float(need_s)
+        in_time = float(weight[at_s > stands_s + MANNED_S].sum())
+        early, middle, late = _weighted(at_s, weight)
+        blocks.append(
+            Roadblock(
+                name,
+                now + timedelta(seconds=float(need_s)),
+                in_time,
+                passes,
+                *(seen_at + timedelta(seconds=s) for s in (early, middle, late)),
+            )
+        )
+    blocks.sort(key=lambda block: (-round(block.chance, 6), block.likely_at, block.checkpoint_id))
+    return Pursuit(now, seen_at, here, following, tuple(blocks), gone)
+
+
+def _with_habits(
+    all_of_them: Mapping[str, float], own: Mapping[str, int] | None
+) -> dict[str, float]:
+    """P = beta P_plate + (1 - beta) P_all, beta = n / (n + 20)."""
+    count = sum(own.values()) if own else 0
+    if not own or not count:
+        return dict(all_of_them)
+    beta = count / (count + OWN)
+    names = sorted({*all_of_them, *own})
+    return {
+        name: beta * own.get(name, 0) / count + (1 - beta) * all_of_them.get(name, 0.0)
+        for name in names
+    }
+
+
+def _weighted(values: Floats, weight: Floats) -> tuple[float, float, float]:
+    order = np.argsort(values)
+    reach = np.cumsum(weight[order]) / weight.sum()
+    low, middle, high = (
+        float(values[order][min(len(values) - 1, int(np.searchsorted(reach, q)))])
+        for q in (0.05, 0.5, 0.95)
+    )
+    return low, middle, high
+
+
+def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
+    links: Links,
+    here: str,
+    before: str | None,
+    seen_at: datetime,
+    silent_s: float,
+    when: int,
+    habits: Habits,
+) -> dict[str, tuple[Floats, Floats]]:
+    """Seconds after the sighting at which draws reach each checkpoint, and the draws' weights.
+
+    The weights of all draws together are 1, so the sum at a checkpoint is the chance of passing it.
+    """
+    seed = zlib.crc32(f"{here} {seen_at.timestamp():.3f} {silent_s:.0f}".encode())
+    rng = np.random.default_rng(seed)
+    weight = np.full(DRAWS, 1.0 / DRAWS)
+    groups: dict[tuple[str | None, str], tuple[NDArray[np.int64], Floats]] = {
+        (before, here): (np.arange(DRAWS), np.zeros(DRAWS))
+    }
+    found: dict[str, list[tuple[NDArray[np.int64], Floats]]] = {}
+    for hop in range(_MOST_HOPS):
+        onward: dict[tuple[str | None, str], list[tuple[NDArray[np.int64], Floats]]] = {}
+        for (came_from, place), (draw, at_s) in sorted(groups.items(), key=lambda g: str(g[0])):
+            own = habits.get(place)
+            _step(links, rng, came_from, place, draw, at_s, silent_s, when, weight, onward, own)
+        groups = {}
+        for key, parts in onward.items():
+            draw = np.concatenate([part[0] for part in parts])
+            at_s = np.concatenate([part[1] for part in parts])
+            found.setdefault(key[1], []).append((draw, at_s))
+            alive = at_s < silent_s + HORIZON_S
+            if alive.any():
+                group = key if hop < _REMEMBERING else (None, key[1])
+                known = groups.get(group)
+                groups[group] = (
+                    (draw[alive], at_s[alive])
+                    if known is None
+                    else (
+                        np.concatenate([known[0], draw[alive]]),
+                        np.concatenate([known[1], at_s[alive]]),
+                    )
+                )
+        if not groups:
+            break
+    total = weight.sum()
+    answer: dict[str, tuple[Floats, Floats]] = {}
+    for name, parts in found.items():
+        first = np.full(DRAWS, math.inf)
+        for draw, at_s in parts:
+            np.minimum.at(first, draw, np.where(at_s > silent_s, at_s, math.inf))
+        came = np.isfinite(first) & (first < silent_s + HORIZON_S)
+        if came.any() and total > 0:
+            answer[name] = (first[came], weight[came] / total)
+    return answer
+
+
+def _step(  # noqa: PLR0913, PLR0917 - one hop of many draws
+    links: Links,
+    rng: np.random.Generator,
+    came_from: str | None,
+    place: str,
+    draw: NDArray[np.int64],
+    at_s: Floats,
+    silent_s: float,
+    when: int,
+    weight: Floats,
+    onward: dict[tuple[str | None, str], list[tuple[NDArray[np.int64], Floats]]],
+    own: Mapping[str, int] | None,
+) -> None:
+    """Send the draws at one checkpoint on to its neighbours, or let their trip end."""
+    shares = links.shares(place, came_from)
+    if own:
+        near = {name: own[name] for name in own if name in shares}
+        shares = _with_habits(shares, near)
+    names: Sequence[str] = [name for name, share in shares.items() if share > 0]
+    moving = 1.0 - links.model.exit_share(place)
+    if not names or moving <= 0:
+        return
+    chance = np.array([shares[name] for name in names]) * moving
+    reach = np.append(np.cumsum(chance), 1.0)
+    chosen = np.searchsorted(reach, rng.random(len(draw)))
+    for number, name in enumerate(names):
+        mine = np.flatnonzero(chosen == number)
+        if not mine.size:
+            continue
+        sketch = links.model.sketch(place, name, when)
+        took = (
+            sketch.quantiles_s(rng.random(mine.size))
+            if sketch is not None and sketch.n
+            else np.full(mine.size, (links.roads or {}).get(place, {}).get(name, 120.0))
+        )
+        reached = at_s[mine] + took
+        # it came past while nobody saw it: as likely as the checkpoint misses somebody
+        unseen = max(_LEAST_MISSED, links.missed(name))
+        weight[draw[mine[reached <= silent_s]]] *= unseen
+        onward.setdefault((place, name), []).append((draw[mine], reached))

@@ -156,7 +156,9 @@ class PlateReader:
         others, leaning = readings[:2], readings[2:]
         likely = [_less_sure(r) for r in leaning if _likelihood(r) >= _LIKELY_FROM]
         found = [so_far, *others, *likely]
-        whole = [r for r in found if not any(_is_part_of(r, other) for other in found)]
+        # Two rows count where the detector saw them, or where they make a legal plate.
+        two = [r for r in found if r.rows == 2 and (r is so_far or r.decoded.number.form)]
+        whole = [r for r in found if not any(_is_part_of(r, other) for other in two)]
         return max(whole, key=_likelihood)
 
     def _look_again(
@@ -233,15 +235,12 @@ def _is_plate(detection: Detection, ground: ColorRead) -> bool:
 
 
 def _is_part_of(one_row: Reading, two_rows: Reading) -> bool:
-    """Whether a plate read as one row gave only what stands on one of its two.
-
-    The one-row text has no form; the two-row text has one, or comes from the detector's own rows.
-    """
-    if (one_row.rows, two_rows.rows) != (1, 2) or one_row.decoded.number.form is not None:
+    """Whether a plate read as one row gave a text without a form that stands on one of two rows."""
+    if one_row.rows == 2 or one_row.decoded.number.form is not None:
         return False
     whole = "".join(s.options[0][0] for s in two_rows.spelled if s.options)
     text = one_row.decoded.number.text.replace(UNREAD, "")
-    return len(whole) > len(text) and text in whole and two_rows.decoded.number.form is not None
+    return len(whole) > len(text) and text in whole
 
 
 def _likelihood(reading: Reading) -> float:

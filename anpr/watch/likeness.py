@@ -135,10 +135,11 @@ def plates_meant(read: Sequence[Glyph], tolerance: float) -> Iterator[str]:
         return
     if not unread:
         yield text
+    share = 10 ** (-DECADES * tolerance)
     choices = [
         (place, likely)
         for place, glyph in enumerate(read)
-        if (likely := likely_instead(glyph, place, tolerance))
+        if _is_doubtful(glyph, share) and (likely := likely_instead(glyph, place, tolerance))
     ]
     for n, (place, likely) in enumerate(choices):
         before, after = text[:place], text[place + 1 :]
@@ -150,6 +151,19 @@ def plates_meant(read: Sequence[Glyph], tolerance: float) -> Iterator[str]:
             for other_place, others in choices[n + 1 :]:
                 if others[0][1] <= left:
                     yield from _also(one, other_place, others, left)
+
+
+def _is_doubtful(glyph: Glyph, share: float) -> bool:
+    """Whether anything may be as likely as that share of what was read; most often nothing is."""
+    score = glyph.score
+    sure = SUREST if score > SUREST else max(LEAST_SURE, score)
+    floor = sure * share
+    if (1 - sure) * _CLOSEST >= floor or glyph.char == UNREAD:
+        return True
+    for _, other in glyph.alternatives:  # noqa: SIM110 - a generator takes twice as long
+        if other >= floor:
+            return True
+    return False
 
 
 def _also(text: str, place: int, likely: Iterable[tuple[str, float]], left: float) -> Iterator[str]:

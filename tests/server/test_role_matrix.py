@@ -149,6 +149,8 @@ LET_IN: dict[str, Any] = {
     "POST /watchlist/{entry_id}/steps": OFFICER,
     "GET /watchlist/new": OFFICER,
     "GET /watchlist/queue": OFFICER,
+    "GET /watchlist/import": OFFICER,
+    "POST /watchlist/import": OFFICER,
     "GET /cases": OFFICER,
     "POST /cases/members": OFFICER,
     "POST /cases/files": OFFICER,

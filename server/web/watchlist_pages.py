@@ -16,6 +16,7 @@ from server.checkpoints.service import places
 from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest, NotAllowed, RequestError
 from server.http import RowId
+from server.notices.channels import check_channels
 from server.watchlists.exchange import ImportedRow, ImportReport
 from server.watchlists.exchange_routes import import_file, try_entry
 from server.watchlists.preview import Preview
@@ -299,6 +300,7 @@ def _keep(  # noqa: PLR0913, PLR0917 - who types what
     wanted: NewEntry | None = None
     try:
         wanted = entry_of(form, zone_of(request))
+        check_channels(wanted.tell, context.settings.notices)
         if form.act == "preview":
             seen = try_entry(context, account, address, wanted)
             return _form(request, context, account, form, entry_id=entry_id, seen=seen)

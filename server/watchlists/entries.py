@@ -75,7 +75,7 @@ class NewEntry:
     """Users who learn of a secret entry, besides whoever applied."""
     contact: str = ""
     tell: tuple[str, ...] = ()
-    """``sound``, ``webhook:NAME``, ``sms:NUMBER``, ``mail:ADDRESS``."""
+    """``wall``, ``sound``, ``webhook:NAME``, ``sms:NUMBER``, ``mail:ADDRESS``."""
     area: tuple[tuple[float, float], ...] = ()
     """Corners (lon, lat), WGS-84, degrees; with ``checkpoints`` empty too: everywhere."""
     checkpoints: tuple[str, ...] = ()

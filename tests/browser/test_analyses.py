@@ -52,10 +52,8 @@ def test_companions_are_asked_for_and_shown_with_pictures(
     expect(line).to_be_visible(timeout=PATIENCE_MS)
     expect(line.locator(".reasons")).to_contain_text("同过 3 个卡口共")
     expect(line.locator(".strip li")).to_have_count(6)
-    shown = "document.querySelectorAll('.strip img')"
-    page.wait_for_function(
-        f"[...{shown}].length === 6 && [...{shown}].every((one) => one.naturalWidth > 0)",
-        timeout=PATIENCE_MS,
+    expect(line.locator(".strip img").first).not_to_have_js_property(
+        "naturalWidth", 0, timeout=PATIENCE_MS
     )
 
 

@@ -1,9 +1,8 @@
 """The watchlist (布控): all entries, one with its history and steps, the form, what awaits a step."""
 
-import base64
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -17,8 +16,7 @@ from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest, NotAllowed, RequestError
 from server.http import RowId
 from server.notices.channels import check_channels
-from server.watchlists.exchange import ImportedRow, ImportReport
-from server.watchlists.exchange_routes import import_file, try_entry
+from server.watchlists.exchange_routes import try_entry
 from server.watchlists.preview import Preview
 from server.watchlists.routes import note_protected
 from server.watchlists.service import (
@@ -50,8 +48,6 @@ if TYPE_CHECKING:
 router = APIRouter(include_in_schema=False)
 
 LIST_PAGE = 200
-MOST_SHOWN = 1_000
-"""Rows of an import that are shown; those refused come first."""
 _MAX_SEQ = 2**63 - 1
 QUEUE = (*sorted(WAITING), EntryState.APPROVED)
 """States in which somebody's step is awaited."""
@@ -122,72 +118,6 @@ def queue(request: Request, context: Context, account: Officer) -> Response:
         overdue_s=context.settings.watchlist.overdue_s,
         withdraw_codes=WITHDRAW_CODES,
         step=Step,
-    )
-
-
-@router.get("/watchlist/import")
-def import_form(request: Request, context: Context, account: Officer) -> Response:
-    """The form to read entries in from a file."""
-    return _import(request, context, account)
-
-
-@router.post("/watchlist/import")
-def import_entries(  # noqa: PLR0913, PLR0917 - the form's fields
-    request: Request,
-    context: Context,
-    account: Officer,
-    address: ClientAddress,
-    file: Annotated[UploadFile | None, File()] = None,
-    kept: Annotated[str, Form()] = "",
-    ending: Annotated[Literal["csv", "xlsx"], Form()] = "csv",
-    act: Annotated[str, Form(max_length=8)] = "look",
-) -> Response:
-    """Say what a file would change, row by row; then, the same file again, do so."""
-    content = file.file.read() if file is not None and file.filename else _unkept(kept)
-    if file is not None and (file.filename or "").lower().endswith(".xlsx"):
-        ending = "xlsx"
-    try:
-        report = import_file(context, account, address, content, ending, dry_run=act != "import")
-    except InvalidRequest as error:
-        return _import(request, context, account, error=error)
-    again = base64.b64encode(content).decode() if report.dry_run else ""
-    return _import(request, context, account, report=report, kept=again, ending=ending)
-
-
-def _refused_first(row: ImportedRow) -> tuple[bool, int]:
-    return (row.outcome != "refused", row.line)
-
-
-def _unkept(text: str) -> bytes:
-    """The file that the page has kept since the dry run."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return b""
-
-
-def _import(  # noqa: PLR0913 - the parts of the page
-    request: Request,
-    context: AppContext,
-    account: Account,
-    *,
-    report: ImportReport | None = None,
-    kept: str = "",
-    ending: str = "csv",
-    error: InvalidRequest | None = None,
-) -> Response:
-    return render(
-        request,
-        "entry_import.html",
-        page="watchlist",
-        account=account,
-        status=error.status if error else 200,
-        report=report,
-        shown=sorted(report.rows, key=_refused_first)[:MOST_SHOWN] if report else (),
-        kept=kept,
-        ending=ending,
-        most=context.settings.watchlist.max_import_rows,
-        error=said(request, error) if error else "",
     )
 
 

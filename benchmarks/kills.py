@@ -210,8 +210,9 @@ def _watch_some(settings: Settings) -> None:
             session.execute(
                 text(
                     "INSERT INTO watchlist_entry (plate, reason, level, case_number, note, "
-                    "valid_from, state, created_at, created_by) VALUES "
-                    "(:p, 'stolen', 3, 'A1', '', :t, 'active', :t, 'officer')"
+                    "valid_from, state, state_at, created_at, created_by, revision) VALUES "
+                    "(:p, 'stolen', 3, 'A1', '', :t, 'active', :t, :t, 'officer', "
+                    "(SELECT value + 1 FROM counter WHERE name = 'watchlist'))"
                 ),
                 {"p": plate(number), "t": datetime(2020, 1, 1) if database.is_sqlite else now},  # noqa: DTZ001
             )

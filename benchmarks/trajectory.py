@@ -96,7 +96,7 @@ def main() -> int:
     parser.add_argument("--vehicles", type=int, default=0, help="asked about; 0 = by size")
     parser.add_argument("--json", action="store_true", help="one line")
     args = parser.parse_args()
-    asked = args.vehicles or (80 if args.quick else 1_000)
+    asked = args.vehicles or (80 if args.quick else 600)
     began = time.perf_counter()
     town = make_town(QUICK if args.quick else FULL)
     result = measure(town, asked)

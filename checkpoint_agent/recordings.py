@@ -28,7 +28,8 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _SCAN_INTERVAL_S = 0.2
 _SETTLE_S = 5.0
 """A picture that cannot be decoded may still be on its way for so long."""
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
+"""How a picture of a kind begins, and what is near its end: cut off, it would show half a road."""
 
 
 class Pace:
@@ -221,7 +222,8 @@ def _item(entry: os.DirEntry[str]) -> _Item | None:
 
 def decode(content: bytes) -> Image | None:
     """The picture in a file's content; ``None`` if it is none, or cut off."""
-    if not content or (content.startswith(_JPEG_START) and _JPEG_END not in content[-65536:]):
+    cut_off = any(content.startswith(a) and b not in content[-65536:] for a, b in _ENDS.items())
+    if not content or cut_off:
         return None
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)

@@ -148,6 +148,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(context.stream.watch(latest), name="alert stream"),
         asyncio.create_task(_anchor(context), name="audit anchors"),
         asyncio.create_task(_know_plates(context), name="known plates"),
+        asyncio.create_task(_know_watchlist(context), name="watchlist"),
         asyncio.create_task(_raise_overdue(context), name="overdue alerts"),
     )
     try:
@@ -199,6 +200,21 @@ async def _raise_overdue(context: AppContext) -> None:
         except Exception:  # noqa: BLE001 - a defect must not end the watch over later alerts
             _log.exception("overdue alerts: trying again")
             context.metrics.upkeep_failures.labels("overdue").inc()
+
+
+async def _know_watchlist(context: AppContext) -> None:
+    """Take changes of the watchlist in before ingest has to; it will, if this fails."""
+
+    def refresh() -> None:
+        with context.database.read() as session:
+            context.watchlist.refresh(session)
+
+    while True:
+        try:
+            await run_in_threadpool(refresh)
+        except Unavailable:
+            _log.warning("the watchlist cannot be read in yet; the first batch will")
+        await asyncio.sleep(context.settings.alerts.poll_ms / 1000)
 
 
 async def _anchor(context: AppContext) -> None:

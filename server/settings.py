@@ -156,7 +156,7 @@ class WatchlistSettings(Section):
         description="An urgent entry lapses if nobody has approved it within this time.",
     )
     max_tolerance: float = Field(
-        default=1.0, gt=0, le=2, description="The widest tolerance that a fuzzy entry may have."
+        default=0.9, gt=0, le=1, description="The widest tolerance that a fuzzy entry may have."
     )
     preview_days: int = Field(
         default=7, ge=1, le=31, description="A preview looks at the passages of so many days."

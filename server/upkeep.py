@@ -18,11 +18,15 @@ from server.errors import ServerError
 from server.ingest.evidence_store import PictureStore
 from server.settings import Settings
 from server.trajectories import learning
+from server.watchlists.history import end_what_ran_out
 
 _log = logging.getLogger(__name__)
 
 _FIRST_S = 5.0
 """After the start: first serve, then tidy up."""
+
+_WATCHLIST_S = 30.0
+"""What has run out is out of force at its instant; its state may say so a little later."""
 
 
 class Upkeep:
@@ -60,6 +64,7 @@ class Upkeep:
     def _run(self) -> None:
         turns = {
             "plates": (self._settings.plates.count_every_s, self.count_plates),
+            "watchlist": (_WATCHLIST_S, self.end_entries),
             "partitions": (min(900.0, self._settings.retention.every_s), self.keep_partitions),
             "traffic": (self._settings.trajectory.learn_every_s, self.learn_traffic),
             "retention": (float(self._settings.retention.every_s), self.retain),
@@ -99,6 +104,17 @@ class Upkeep:
             looked_at = learning.learn(self._database, self._settings, self._clock())
             total += looked_at
             if not looked_at:
+                break
+        return total
+
+    def end_entries(self) -> int:
+        """Give entries of the watchlist that have run out the state that says so."""
+        total = 0
+        while not self._stop.is_set():
+            with self._database.write() as session:
+                ended = end_what_ran_out(session, self._clock())
+            total += ended
+            if not ended:
                 break
         return total
 

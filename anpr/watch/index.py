@@ -4,9 +4,9 @@
   million plates take 12 MB and are sorted with the interpreter's lock released;
 * fuzzy: the plates that a read may mean are written out (few, see :mod:`anpr.watch.likeness`) and
   looked up together;
-* patterns that fix something at an end: a mask each for the left- and the right-aligned number;
-  patterns of one mask are one group, and a read is hashed once per *group*. A bit array tells most
-  groups at once that nothing is there;
+* patterns that fix something at an end: for each length of a plate a mask of the places they fix;
+  patterns of one mask are one group, and a read is hashed once per *group*, all groups together.
+  A table of bits tells of most groups that nothing is there;
 * patterns that fix nothing at either end (``*234*``): by their longest run, looked up for each
   run of a read. With eight characters that are at most eleven look-ups, so no automaton is needed
   that would have to be built anew for each change;
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from anpr.plate import PROVINCES, RETIRED, SUFFIXES, UNREAD
 from anpr.watch.judging import Seen
 from anpr.watch.likeness import plates_meant
-from anpr.watch.patterns import ANY_ONE, ANY_RUN, shape_of
+from anpr.watch.patterns import ANY_ONE, shape_of
 
 _ALPHABET: Final = dict.fromkeys(
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" + PROVINCES + SUFFIXES + RETIRED + "民航临试超"
@@ -43,14 +43,18 @@ _UNREAD_CODE: Final = 126
 _CODE[UNREAD] = _UNREAD_CODE
 _TABLE[ord(UNREAD)] = _UNREAD_CODE
 _WIDTH: Final = 8
+MAX_LENGTH: Final = 16
+"""Of a plate."""
 _END: Final = np.uint64(2**64 - 1)
+_OTHER_CODE: Final = 127
+"""Of a character that has no code; plates with one are not looked up as numbers."""
 _BLOOM_BITS: Final = 20
-_SHIFT: Final = np.uint64(64 - _BLOOM_BITS)
-_K1, _K2, _K3 = (
-    np.uint64(0x9E3779B97F4A7C15),
-    np.uint64(0xC2B2AE3D27D4EB4F),
-    np.uint64(0x165667B19E3779F9),
-)
+_SHIFT: Final = 64 - _BLOOM_BITS
+_UINT_SHIFT: Final = np.uint64(_SHIFT)
+_K1: Final = np.uint64(0x9E3779B97F4A7C15)
+_K1_INT: Final = int(_K1)
+_ALL: Final = 2**64 - 1
+_SLICE: Final = 50_000
 
 Ids = NDArray[np.int64]
 Keys = NDArray[np.uint64]
@@ -84,90 +88,130 @@ def key_of(text: str) -> int | None:
 
 
 class _Plates:
-    """Whole plates and their entries: sorted numbers, and what came since in a dictionary."""
+    """Whole plates and their entries: sorted numbers, and what came since in a dictionary.
+
+    Most reads are of nobody that is looked for: a table of bits, sixteen a plate, tells so before
+    the numbers are searched.
+    """
 
     def __init__(self) -> None:
-        self._keys: Keys = np.array([_END], np.uint64)
-        self._ids: Ids = np.array([0], np.int64)
+        self._sorted = _Sorted(np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._late: dict[str, tuple[int, ...]] = {}
         """By text: what was added one by one, and what does not fit a number."""
 
     def __len__(self) -> int:
-        return len(self._keys) - 1 + len(self._late)
+        return len(self._sorted.keys) - 1 + len(self._late)
 
     @property
     def late(self) -> int:
         return len(self._late)
 
-    def fill(self, keys: Keys, ids: Ids) -> None:
+    def fill(self, keys: Keys, ids: Ids, pause: Pause) -> None:
         """Take numbers over, in any order; sorting releases the interpreter's lock."""
-        order = np.argsort(keys)
-        self._keys = np.append(keys[order], _END)
-        self._ids = np.append(ids[order], 0)
+        self._sorted = _Sorted(keys, ids, pause)
 
     def add(self, text: str, entry_id: int) -> None:
         known = self._late.get(text, ())
         if entry_id not in known:
             self._late[text] = (*known, entry_id)
 
-    def find(self, texts: Sequence[str], found: list[int]) -> None:
-        """Append the entries of any of these plates."""
+    def find(self, text: str, found: list[int]) -> None:
+        """Append the entries of a plate."""
         if self._late:
-            for text in texts:
-                found += self._late.get(text, ())
-        keys = self._keys
-        if len(keys) == 1:
+            found += self._late.get(text, ())
+        self._sorted.find(text, found)
+
+
+class _Sorted:
+    """Numbers in order and the entries they stand for; never changed."""
+
+    def __init__(self, keys: Keys, ids: Ids, pause: Pause = lambda: None) -> None:
+        order = np.argsort(keys)
+        pause()
+        self.keys = np.append(keys[order], _END)
+        self._ids = np.append(ids[order], 0)
+        pause()
+        bits = max(10, (16 * len(keys)).bit_length())
+        self._shift = 64 - bits
+        there = np.zeros(1 << bits, np.bool_)
+        for start in range(0, len(keys), _SLICE):
+            part = keys[start : start + _SLICE] * _K1
+            there[part >> np.uint64(self._shift)] = True
+            pause()
+        self._there = there.data
+
+    def find(self, text: str, found: list[int]) -> None:
+        key = key_of(text)
+        if key is None or not self._there[(key * _K1_INT & _ALL) >> self._shift]:
             return
-        numbers = [key for text in texts if (key := key_of(text)) is not None]
-        if not numbers:
-            return
-        wanted = np.array(numbers, np.uint64)
-        places = keys.searchsorted(wanted)
-        hits = keys[places] == wanted
-        if hits.any():
-            for place, key in zip(places[hits].tolist(), wanted[hits], strict=True):
-                at = place
-                while keys[at] == key:  # several entries may look for one plate
-                    found.append(int(self._ids[at]))
-                    at += 1
+        keys, wanted = self.keys, np.uint64(key)
+        at = int(keys.searchsorted(wanted))
+        while keys[at] == wanted:  # several entries may look for one plate
+            found.append(int(self._ids[at]))
+            at += 1
+
+
+class _Groups:
+    """Numbers by what is left of them under one of some masks."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        """Of the groups, by their masks."""
+        self._masks: Keys = np.zeros(0, np.uint64)
+        self._odds: Keys = np.zeros(0, np.uint64)
+        self._there = np.zeros(1 << _BLOOM_BITS, np.bool_)
+        self._by_hash: dict[int, tuple[int, ...]] = {}
+
+    def add(self, mask: int, value: int, entry_id: int) -> None:
+        group = self._numbers.get(mask)
+        number = len(self._numbers) if group is None else group
+        odd = hash((number, _K1_INT)) * _K1_INT & _ALL | 1  # any, but one of its own
+        if group is None:
+            self._numbers[mask] = len(self._numbers)
+            # readers take _odds first: what they take after it is at least as long
+            self._masks = np.append(self._masks, np.uint64(mask))
+            self._odds = np.append(self._odds, np.uint64(odd))
+        hashed = value * odd & _ALL
+        known = self._by_hash.get(hashed, ())
+        if entry_id not in known:
+            self._by_hash[hashed] = (*known, entry_id)
+        self._there[hashed >> _SHIFT] = True
+
+    def find(self, key: int, found: list[int]) -> None:
+        odds = self._odds
+        hashed = (self._masks[: len(odds)] & np.uint64(key)) * odds
+        there = self._there.take(hashed >> _UINT_SHIFT)
+        if np.count_nonzero(there):
+            for one in hashed[there].tolist():
+                found += self._by_hash.get(one, ())
 
 
 class _Patterns:
-    """Patterns by what they fix."""
+    """Patterns by what they fix, for each length that a plate may have."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[int, int], int] = {}
-        self._left: Keys = np.zeros(0, np.uint64)
-        self._right: Keys = np.zeros(0, np.uint64)
-        self._salt: Keys = np.zeros(0, np.uint64)
-        self._there = np.zeros(1 << _BLOOM_BITS, np.bool_)
-        self._by_hash: dict[int, tuple[int, ...]] = {}
+        self._by_length: dict[int, _Groups] = {}
         self._by_run: dict[str, tuple[int, ...]] = {}
         self._runs: tuple[int, ...] = ()
         """Lengths of the runs in ``_by_run``."""
 
     def add(self, pattern: str, entry_id: int) -> None:
         shape = shape_of(pattern)
-        left, left_mask = _masked(shape.beginning[:_WIDTH], from_left=True)
-        right, right_mask = _masked(shape.end[-_WIDTH:], from_left=False)
-        if not left_mask and not right_mask:
+        ends = shape.beginning + shape.end
+        if not ends.strip(ANY_ONE):
             self._add_run(shape.middles, entry_id)
             return
-        group = self._groups.get((left_mask, right_mask))
-        if group is None:
-            group = len(self._groups)
-            self._groups[left_mask, right_mask] = group
-            salt = (group + 1) * int(_K3) & (2**64 - 1)
-            # readers take _salt first: what they take after it is at least as long
-            self._left = np.append(self._left, np.uint64(left_mask))
-            self._right = np.append(self._right, np.uint64(right_mask))
-            self._salt = np.append(self._salt, np.uint64(salt))
-        value = ((left * int(_K1)) ^ (right * int(_K2))) & (2**64 - 1)
-        value ^= int(self._salt[group])
-        known = self._by_hash.get(value, ())
-        if entry_id not in known:
-            self._by_hash[value] = (*known, entry_id)
-        self._there[value >> int(_SHIFT)] = True
+        least = len(ends) + sum(map(len, shape.middles))
+        for length in (least,) if shape.fixed_length else range(least, MAX_LENGTH + 1):
+            placed = shape.beginning + ANY_ONE * (length - len(ends)) + shape.end
+            first, last = placed[:_WIDTH], placed[-_WIDTH:]
+            # of a longer plate its first eight places are looked at, or if nothing is fixed
+            # there its last eight, in a table of their own
+            part, table = (first, length) if first.strip(ANY_ONE) else (last, -length)
+            mask, value = _masked(part)
+            if table not in self._by_length:
+                self._by_length[table] = _Groups()
+            self._by_length[table].add(mask, value, entry_id)
 
     def _add_run(self, middles: Iterable[str], entry_id: int) -> None:
         runs = [run for middle in middles for run in middle.split(ANY_ONE)]
@@ -180,18 +224,14 @@ class _Patterns:
 
     def find(self, text: str, found: list[int]) -> None:
         """Append the entries of patterns that may fit."""
-        salt = self._salt
-        if len(salt):
-            count = len(salt)
-            left, right = _aligned(text)
-            with np.errstate(over="ignore"):
-                values = (np.uint64(left) & self._left[:count]) * _K1
-                values ^= (np.uint64(right) & self._right[:count]) * _K2
-            values ^= salt
-            for value in values[self._there[values >> _SHIFT]].tolist():
-                found += self._by_hash.get(value, ())
+        size = len(text)
+        groups = self._by_length.get(size)
+        if groups is not None:
+            groups.find(_number(text[:_WIDTH]), found)
+        if size > _WIDTH and (groups := self._by_length.get(-size)) is not None:
+            groups.find(_number(text[-_WIDTH:]), found)
         for length in self._runs:
-            for start in range(len(text) - length + 1):
+            for start in range(size - length + 1):
                 ids = self._by_run.get(text[start : start + length])
                 if ids:
                     found += ids
@@ -255,17 +295,16 @@ class WatchIndex:
         found: list[int] = []
         if seen.plate:
             if UNREAD not in seen.plate:
-                self._exact.find((seen.plate,), found)
+                self._exact.find(seen.plate, found)
             if self._tolerance:
-                meant = (
-                    list(plates_meant(seen.glyphs, self._tolerance))
-                    if seen.glyphs
-                    else [seen.plate]
-                )
-                self._fuzzy.find(meant, found)
+                for plate in self._meant(seen):
+                    self._fuzzy.find(plate, found)
             self._patterns.find(seen.plate, found)
         self._descriptions.find(seen, found)
         return found
+
+    def _meant(self, seen: Seen) -> Iterable[str]:
+        return plates_meant(seen.glyphs, self._tolerance) if seen.glyphs else (seen.plate,)
 
 
 class Builder:
@@ -306,7 +345,7 @@ class Builder:
             if self._keys[match]:
                 keys, ids = np.concatenate(self._keys[match]), np.concatenate(self._ids[match])
                 pause()
-                plates.fill(keys, ids)
+                plates.fill(keys, ids, pause)
                 pause()
         return self.index
 
@@ -335,26 +374,19 @@ def _chunks(items: Sequence[Indexed], size: int) -> Iterator[Sequence[Indexed]]:
         yield items[start : start + size]
 
 
-def _masked(part: str, *, from_left: bool) -> tuple[int, int]:
-    """A part's characters as a number aligned as a plate's, and the mask of those it fixes."""
-    value = mask = 0
-    for n, char in enumerate(part if from_left else reversed(part)):
-        if char in {ANY_ONE, ANY_RUN}:
-            continue
-        shift = 8 * (_WIDTH - 1 - n) if from_left else 8 * n
-        value |= (_CODE.get(char) or 127) << shift
-        mask |= 255 << shift
-    return value, mask
+def _masked(part: str) -> tuple[int, int]:
+    """The mask of what a part fixes, and its number under that mask."""
+    mask = value = 0
+    for char in part:
+        is_fixed = char != ANY_ONE
+        mask = mask << 8 | (255 if is_fixed else 0)
+        value = value << 8 | (_CODE.get(char, _OTHER_CODE) if is_fixed else 0)
+    return mask, value
 
 
-def _aligned(text: str) -> tuple[int, int]:
-    """A plate as two numbers: its first eight characters from the left, its last from the right."""
-    left = right = 0
-    for char in text[:_WIDTH]:
-        left = left << 8 | (_CODE.get(char) or 127)
-    left <<= 8 * (_WIDTH - min(_WIDTH, len(text)))
-    if len(text) <= _WIDTH:
-        return left, left >> 8 * (_WIDTH - len(text))
-    for char in text[-_WIDTH:]:
-        right = right << 8 | (_CODE.get(char) or 127)
-    return left, right
+def _number(text: str) -> int:
+    """A text of at most eight characters as a number, whatever the characters."""
+    key = 0
+    for char in text:
+        key = key << 8 | _CODE.get(char, _OTHER_CODE)
+    return key

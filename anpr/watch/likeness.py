@@ -10,7 +10,8 @@ p(a) is the score of the read. p(b) is what the reader itself gave ``b`` as an a
 that is more, the part of its remaining doubt that falls to a look-alike:
 ``(1 - p(a)) * 10 ** (-2.5 * substitution_cost)`` after the table of confusions. A character that
 was read surely and looks like nothing else therefore has no "instead" at all: uncertain *and*
-confusable, never any one character. Scores are taken to be sure to 99.5 % at most, since readers
+confusable, never any one character. Only of an unsure province every other one may stand there, for
+that is how readers err; costs are divided by 5 instead of 3 in that place. Scores are taken to be sure to 99.5 % at most, since readers
 are at times surely wrong (association matrices after Oliveira-Neto et al., TR-C 21, 2012).
 """
 
@@ -25,12 +26,21 @@ from anpr.plate.confusion import COSTS
 MAX_DIFFERENT: Final = 2
 """Places in which a plate as read and the wanted one may differ."""
 MAX_UNREAD: Final = 1
-UNREAD_COST: Final = 0.3
-"""Of an unread place: it contradicts nothing and confirms nothing."""
+UNREAD_COST: Final = 0.2
+"""Of the likeliest character of an unread place: nothing was sure enough to be claimed."""
+ANYTHING_COST: Final = 0.5
+"""Of any character in a place that nothing is told of: nothing contradicts, nothing confirms."""
 SUREST: Final = 0.995
 LEAST_SURE: Final = 0.3
 DECADES: Final = 3.0
+PROVINCE_DECADES: Final = 5.0
+"""For the first place, instead of 3: provinces are the characters misread most, and of plates that
+differ in nothing else hardly ever two are in one place."""
 SHARPNESS: Final = 2.5
+ANY_PROVINCE: Final = 0.03
+"""The part of the doubt about a province that falls to each other one: measured, readers that are
+unsure of a province are unsure among all of them, and the true one is often not among the five that
+they name."""
 
 _SERIAL = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -72,6 +82,14 @@ def _like() -> dict[str, tuple[tuple[str, float], ...]]:
 
 
 _LIKE: Final = _like()
+_LIKE_FIRST: Final = {
+    one: tuple(
+        (other, max(ANY_PROVINCE, dict(_LIKE.get(one, ())).get(other, 0.0)))
+        for other in PROVINCES
+        if other != one
+    )
+    for one in PROVINCES
+}
 _CLOSEST: Final = max(share for others in _LIKE.values() for _, share in others)
 
 
@@ -84,21 +102,39 @@ def likely_instead(glyph: Glyph, place: int, limit: float) -> tuple[tuple[str, f
         limit: Costs above are left out.
     """
     if glyph.char == UNREAD:
-        chars = PROVINCES if place == 0 else _SERIAL
-        return tuple((char, UNREAD_COST) for char in chars) if limit >= UNREAD_COST else ()
+        return _unread(glyph, place, limit)
+    decades = PROVINCE_DECADES if place == 0 else DECADES
     sure = min(max(glyph.score, LEAST_SURE), SUREST)
-    floor = sure * 10 ** (-DECADES * limit)
+    floor = sure * 10 ** (-decades * limit)
     likely = {char: score for char, score in glyph.alternatives if score >= floor}
     if (1 - sure) * _CLOSEST >= floor:
-        for char, share in _LIKE.get(glyph.char, ()):
+        for char, share in (_LIKE_FIRST if place == 0 else _LIKE).get(glyph.char, ()):
             likely[char] = max(likely.get(char, 0.0), (1 - sure) * share)
     costs = (
-        (char, min(1.0, max(0.0, log10(sure / score) / DECADES)))
+        (char, min(1.0, max(0.0, log10(sure / score) / decades)))
         for char, score in likely.items()
         if score > 0 and char not in {glyph.char, UNREAD}
     )
     return tuple(
         sorted((one for one in costs if one[1] <= limit), key=lambda one: (one[1], one[0]))
+    )
+
+
+def _unread(glyph: Glyph, place: int, limit: float) -> tuple[tuple[str, float], ...]:
+    """What may stand in an unread place: what was considered and not claimed, else anything."""
+    if limit < UNREAD_COST:
+        return ()
+    if not glyph.alternatives:
+        if limit < ANYTHING_COST:
+            return ()
+        return tuple((char, ANYTHING_COST) for char in (PROVINCES if place == 0 else _SERIAL))
+    best = max(score for _, score in glyph.alternatives)
+    return tuple(
+        (char, cost)
+        for char, score in sorted(glyph.alternatives, key=lambda one: (-one[1], one[0]))
+        if score > 0
+        and char != UNREAD
+        and (cost := UNREAD_COST + log10(best / score) / DECADES) <= min(limit, 1.0)
     )
 
 
@@ -135,10 +171,13 @@ def plates_meant(read: Sequence[Glyph], tolerance: float) -> Iterator[str]:
         return
     if not unread:
         yield text
+    share = 10 ** (-DECADES * tolerance)
+    first = 10 ** (-PROVINCE_DECADES * tolerance)
     choices = [
         (place, likely)
         for place, glyph in enumerate(read)
-        if (likely := likely_instead(glyph, place, tolerance))
+        if _is_doubtful(glyph, share if place else first)
+        and (likely := likely_instead(glyph, place, tolerance))
     ]
     for n, (place, likely) in enumerate(choices):
         before, after = text[:place], text[place + 1 :]
@@ -150,6 +189,19 @@ def plates_meant(read: Sequence[Glyph], tolerance: float) -> Iterator[str]:
             for other_place, others in choices[n + 1 :]:
                 if others[0][1] <= left:
                     yield from _also(one, other_place, others, left)
+
+
+def _is_doubtful(glyph: Glyph, share: float) -> bool:
+    """Whether anything may be as likely as that share of what was read; most often nothing is."""
+    score = glyph.score
+    sure = SUREST if score > SUREST else max(LEAST_SURE, score)
+    floor = sure * share
+    if (1 - sure) * _CLOSEST >= floor or glyph.char == UNREAD:
+        return True
+    for _, other in glyph.alternatives:  # noqa: SIM110 - a generator takes twice as long
+        if other >= floor:
+            return True
+    return False
 
 
 def _also(text: str, place: int, likely: Iterable[tuple[str, float]], left: float) -> Iterator[str]:

@@ -65,7 +65,7 @@ class Clip:
 # ---------------------------------------------------------------------- traffic
 
 
-def _flowing(
+def _flowing(  # noqa: PLR0913 - what traffic is, by name
     *,
     headway_s: float,
     least_s: float,

@@ -38,7 +38,7 @@ class Hit:
     checkpoint_id: str
     camera_id: str
     explanation: Mapping[str, Any] = field(default_factory=dict)
-    """Why, of what is not simply the plate: ``kind`` (``pattern``, ``fuzzy``, ``features``),
+    """Why, of what is not simply the plate: ``kind`` (``exact``, ``fuzzy``, ``pattern``, ``description``),
     ``wanted`` (the entry's text), ``score`` (0 to 1, of that reading as a whole) and
     ``differences``: ``place`` (in ``wanted``, from 0), ``read``, ``wanted``, ``score`` each."""
 

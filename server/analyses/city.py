@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from server.analyses import ask, mining
+from server.analyses import ask, mining, mining_clones, mining_habits
 from server.analyses.answering import Desk
 from server.analyses.clones import CloneRules, CloneVerdict
 from server.analyses.companions import CompanionRules, coincidences_of
@@ -98,7 +98,7 @@ def _clones(desk: Desk, question: ask.CityClones, frame: pl.LazyFrame, tell: Tel
     if misread:
         frame = frame.filter(~pl.col("passage_id").is_in(misread))
     rules = CloneRules(clock_sigma_s=desk.settings.trajectory.clock_sigma_s)
-    verdicts, _ = mining.city_clones(
+    verdicts, _ = mining_clones.city_clones(
         frame,
         desk.places(),
         rules,
@@ -120,7 +120,7 @@ def _nocturnal(desk: Desk, question: ask.CityNocturnal, frame: pl.LazyFrame, tel
         )
     zone = ZoneInfo(desk.settings.display.time_zone)
     tell("mining", 0.1)
-    found = mining.city_nocturnal(
+    found = mining_habits.city_nocturnal(
         frame, zone, min_share=question.min_share, min_nights=question.min_nights,
         top=desk.settings.analyses.keep_findings,
     )  # fmt: skip
@@ -134,7 +134,9 @@ def _nocturnal(desk: Desk, question: ask.CityNocturnal, frame: pl.LazyFrame, tel
 def _transit(desk: Desk, question: ask.CityTransit, frame: pl.LazyFrame, tell: Tell) -> Mined:
     within_s = question.within_hours * 3600
     tell("mining", 0.1)
-    plates = mining.city_transit(frame, within_s=within_s, top=desk.settings.analyses.keep_findings)
+    plates = mining_habits.city_transit(
+        frame, within_s=within_s, top=desk.settings.analyses.keep_findings
+    )
     tell("pictures", 0.7)
     routes = dict(mining.sightings_of(frame, plates))
     findings = []
@@ -168,9 +170,9 @@ def _passing_through(route: tuple[Sighting, ...], duration_s: float) -> Finding:
 
 def _hidden(desk: Desk, question: ask.CityHidden, frame: pl.LazyFrame, tell: Tell) -> Mined:
     tell("ways", 0.0)
-    ways = mining.city_ways(frame)
+    ways = mining_habits.city_ways(frame)
     tell("mining", 0.5)
-    plates = mining.missing_often(
+    plates = mining_habits.missing_often(
         frame, ways, min_times=question.min_times, min_share=question.min_share
     )
     findings = []

@@ -35,7 +35,7 @@ class CloneRules:
     min_distance_m: float = 2_000.0
     clock_sigma_s: float = 2.0
     trip_gap_s: float = 1_800.0
-    clock_plates: int = 5
+    clock_plates: int = 3
     """So many plates must conflict at a checkpoint before its clock is suspected,"""
     clock_share: float = 0.05
     """and so large a share of the plates that passed it."""

@@ -5,25 +5,18 @@ is judged by the same pure functions that answer for one plate (:mod:`server.ana
 :mod:`server.analyses.habits`). Runs in a process of its own (:mod:`server.analyses.worker`).
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from server.analyses.clones import CloneRules, CloneVerdict, judge_plate, suspect_clocks
 from server.analyses.companions import CompanionRules
-from server.analyses.habits import NIGHT_FROM, NIGHT_TO
-from server.analyses.sighting import Sighting, StraightLines, without_repeats
+from server.analyses.sighting import Sighting, without_repeats
 from server.analyses.surprise import poisson_surprise
-from server.checkpoints.service import CheckpointPlace
-from server.trajectories.build import EARTH_RADIUS_M
 
 COLUMNS: Final = (
     "plate", "at", "checkpoint_id", "plate_color", "plate_kind", "vehicle_color", "direction",
@@ -245,98 +238,6 @@ def _expected(
     )  # fmt: skip
 
 
-def city_clones(  # noqa: PLR0913 - what was seen, where that is, by which rules
-    frame: pl.LazyFrame,
-    places: Mapping[str, CheckpointPlace],
-    rules: CloneRules,
-    *,
-    max_kmh: float,
-    limits: Mapping[tuple[str, str], float] | None = None,
-    wrong_clocks: Collection[str] = (),
-    progress: Progress = quiet,
-) -> tuple[list[CloneVerdict], dict[str, int]]:
-    """Judge every plate that conflicts anywhere; and the checkpoints whose clocks are suspected.
-
-    One pass over all legs keeps what nobody drives on the straight line; only plates that have
-    such a leg are looked at closely.
-    """
-    data = coded(frame)
-    progress(0.3)
-    passing = Counter(
-        {
-            data.checkpoints[k]: n
-            for k, n in data.rows.group_by("k").agg(pl.col("p").n_unique()).iter_rows()
-        }
-    )
-    legs = _fast_legs(data, places, rules, max_kmh)
-    suspects = _suspects(data, legs, passing, rules)
-    distrusted = {*suspects, *wrong_clocks}
-    progress(0.6)
-    wanted = [data.plates[p] for p in legs["p"].unique().to_list()]
-    times = StraightLines(places, max_kmh, limits)
-    verdicts: list[CloneVerdict] = []
-    for number, (plate, sightings) in enumerate(sightings_of(frame, wanted)):
-        verdict = judge_plate(plate, sightings, times, rules, distrusted)
-        if verdict is not None:
-            verdicts.append(verdict)
-        if number % 500 == 0:
-            progress(0.6 + 0.39 * number / max(1, len(wanted)))
-    verdicts.sort(key=lambda v: (-v.score, -len(v.conflicts), v.plate))
-    return verdicts, suspects
-
-
-def _suspects(
-    data: Coded, legs: pl.DataFrame, passing: Counter[str], rules: CloneRules
-) -> dict[str, int]:
-    named = (
-        (data.plates[p], data.checkpoints[i], data.checkpoints[k])
-        for p, i, k in legs.unique().iter_rows()
-    )
-    return suspect_clocks(named, passing, rules)
-
-
-def _fast_legs(
-    data: Coded, places: Mapping[str, CheckpointPlace], rules: CloneRules, max_kmh: float
-) -> pl.DataFrame:
-    """Consecutive sightings of a plate that nobody drives between: ``p``, ``i`` to ``k``."""
-    lat, lon = positions(data.checkpoints, places)
-    p, k, t = (data.rows[name].to_numpy() for name in ("p", "k", "t"))
-    if len(p) < 2:
-        return pl.DataFrame({"p": [], "i": [], "k": []}, schema=dict.fromkeys("pik", pl.UInt32))
-    same = np.flatnonzero((p[1:] == p[:-1]) & (k[1:] != k[:-1]))
-    i, j = k[same], k[same + 1]
-    metres = great_circle_m(lat[i], lon[i], lat[j], lon[j])
-    had_s = t[same + 1] - t[same] + 2.0 * rules.clock_sigma_s
-    fast = (metres >= rules.min_distance_m) & (metres > had_s * max_kmh / 3.6)
-    return pl.DataFrame({"p": p[same][fast], "i": i[fast], "k": j[fast]})
-
-
-def positions(
-    checkpoints: pl.Series, places: Mapping[str, CheckpointPlace]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Latitudes and longitudes of checkpoints, degrees; NaN of those without a place."""
-    known = [places.get(name) for name in checkpoints.to_list()]
-    lat = np.array([one.lat if one else np.nan for one in known], np.float64)
-    lon = np.array([one.lon if one else np.nan for one in known], np.float64)
-    return lat, lon
-
-
-def great_circle_m(
-    lat1: NDArray[np.float64],
-    lon1: NDArray[np.float64],
-    lat2: NDArray[np.float64],
-    lon2: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Great-circle distances in metres (haversine); degrees in."""
-    phi1, phi2 = np.radians(lat1), np.radians(lat2)
-    h = (
-        np.sin((phi2 - phi1) / 2.0) ** 2
-        + np.cos(phi1) * np.cos(phi2) * np.sin(np.radians(lon2 - lon1) / 2.0) ** 2
-    )
-    found: NDArray[np.float64] = 2.0 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(1.0, h)))
-    return found
-
-
 def sightings_of(
     frame: pl.LazyFrame, plates: Collection[str], repeat_s: float = 30.0
 ) -> Iterator[tuple[str, tuple[Sighting, ...]]]:
@@ -361,131 +262,6 @@ def _sighting(row: dict[str, Any]) -> Sighting:
         row["plate_color"], row["plate_kind"], row["vehicle_color"], row["direction"],
         row["lane"], row["score"],
     )  # fmt: skip
-
-
-def city_nocturnal(
-    frame: pl.LazyFrame, zone: ZoneInfo, *, min_share: float, min_nights: int, top: int
-) -> pl.DataFrame:
-    """Plates mostly seen at night: ``plate``, ``nights``, ``at_night``, ``by_day``; most nights first."""
-    local = pl.col("at").dt.convert_time_zone(str(zone))
-    night = (local.dt.hour() >= NIGHT_FROM) | (local.dt.hour() < NIGHT_TO)
-    began = local.dt.offset_by(f"-{NIGHT_TO}h").dt.date()
-    return (
-        frame.group_by("plate")
-        .agg(
-            night.sum().alias("at_night"),
-            (~night).sum().alias("by_day"),
-            began.filter(night).n_unique().alias("nights"),
-        )
-        .filter(
-            pl.col("nights") >= min_nights,
-            pl.col("at_night") >= min_share * (pl.col("at_night") + pl.col("by_day")),
-        )
-        .sort(["nights", "at_night", "plate"], descending=[True, True, False])
-        .head(top)
-        .collect(engine="streaming")
-    )
-
-
-def city_transit(frame: pl.LazyFrame, *, within_s: float, top: int, at_most: int = 12) -> list[str]:
-    """Plates of which the whole period's sightings fit a passing through; the shortest first."""
-    rows = (
-        frame.group_by("plate")
-        .agg(
-            pl.len().alias("n"),
-            (pl.col("at").max() - pl.col("at").min()).dt.total_milliseconds().alias("ms"),
-            pl.col("checkpoint_id").sort_by("at").first().cast(pl.String).alias("came"),
-            pl.col("checkpoint_id").sort_by("at").last().cast(pl.String).alias("went"),
-        )
-        .filter(
-            pl.col("n").is_between(2, at_most),
-            pl.col("ms") <= within_s * 1000.0,
-            pl.col("came") != pl.col("went"),
-        )
-        .sort("ms", "plate")
-        .head(top)
-        .collect(engine="streaming")
-    )
-    return [str(plate) for plate in rows["plate"].to_list()]
-
-
-def city_ways(
-    frame: pl.LazyFrame, *, within_s: float = 3600.0, min_vehicles: int = 30
-) -> dict[tuple[str, str], dict[str, float]]:
-    """From, to -> the checkpoint between and the share of vehicles on that way that are read there.
-
-    Of vehicles that are seen at i and then at j with at most one sighting between: the share of
-    those with that one sighting at m, out of all that may have come past m.
-    """
-    data = coded(frame)
-    legs = data.rows.lazy().with_columns(
-        pl.col("k").shift(-1).over("p").alias("k1"),
-        pl.col("t").shift(-1).over("p").alias("t1"),
-        pl.col("k").shift(-2).over("p").alias("k2"),
-        pl.col("t").shift(-2).over("p").alias("t2"),
-    )
-    direct = (
-        legs.filter(pl.col("t1") - pl.col("t") <= within_s, pl.col("k") != pl.col("k1"))
-        .group_by("k", pl.col("k1").alias("j"))
-        .agg(pl.len().alias("unseen"), pl.col("p").n_unique().alias("plates"))
-    )
-    through = (
-        legs.filter(
-            pl.col("t2") - pl.col("t") <= within_s,
-            pl.col("k") != pl.col("k2"),
-            pl.col("k1") != pl.col("k"),
-            pl.col("k1") != pl.col("k2"),
-        )
-        .group_by("k", pl.col("k2").alias("j"), pl.col("k1").alias("m"))
-        .agg(pl.len().alias("seen"), pl.col("p").n_unique().alias("vehicles"))
-        .filter(pl.col("vehicles") >= min_vehicles)
-    )
-    rows = (
-        through.join(direct, on=["k", "j"])
-        .with_columns((pl.col("seen") / (pl.col("seen") + pl.col("unseen"))).alias("share"))
-        .filter(pl.col("share") >= 0.5)
-        .select("k", "j", "m", "share")
-        .collect(engine="streaming")
-    )
-    names = data.checkpoints
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for k, j, m, share in rows.iter_rows():
-        found.setdefault((names[k], names[j]), {})[names[m]] = share
-    return found
-
-
-def missing_often(
-    frame: pl.LazyFrame,
-    ways: Mapping[tuple[str, str], Mapping[str, float]],
-    *,
-    min_times: int,
-    min_share: float,
-    within_s: float = 3600.0,
-) -> list[str]:
-    """Plates that went some way at least so often without being read where nearly all others are."""
-    pairs = [pair for pair, shares in ways.items() if max(shares.values()) >= min_share]
-    if not pairs:
-        return []
-    wanted = pl.LazyFrame(
-        {"i": [a for a, _ in pairs], "j": [b for _, b in pairs]},
-        schema={"i": pl.String, "j": pl.String},
-    )
-    rows = (
-        frame.select("plate", "at", pl.col("checkpoint_id").cast(pl.String).alias("i"))
-        .sort("plate", "at")
-        .with_columns(
-            pl.col("i").shift(-1).over("plate").alias("j"),
-            pl.col("at").shift(-1).over("plate").alias("then"),
-        )
-        .filter(pl.col("then") - pl.col("at") <= timedelta(seconds=within_s))
-        .join(wanted, on=["i", "j"], how="semi")
-        .group_by("plate", "i", "j")
-        .agg(pl.len().alias("n"))
-        .filter(pl.col("n") >= min_times)
-        .select(pl.col("plate").cast(pl.String).unique())
-        .collect(engine="streaming")
-    )
-    return sorted(rows["plate"].to_list())
 
 
 def instant(t: float) -> datetime:

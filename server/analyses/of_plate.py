@@ -30,6 +30,8 @@ from server.analyses.traffic import rides, shares_between
 
 MAX_CANDIDATES = 200
 """Companions are ranked among so many; a longer list is cut by count first."""
+LEAST_SURPRISE = 1.0
+"""Whoever asks about one vehicle is shown what one in ten would do by chance, too, with its score."""
 SHOWN = 6
 """Pictures of one finding."""
 _SAMPLE_DAYS = 3
@@ -45,6 +47,7 @@ def companions(desk: Desk, question: ask.Companions) -> Findings:
         gap_s=question.gap_s,
         min_checkpoints=question.min_checkpoints,
         min_meetings=question.min_meetings,
+        min_surprise=LEAST_SURPRISE,
     )
     others = neighbours(desk.session, mine, rules.gap_s, desk.sight)
     found = coincidences_of(mine, others, rules.gap_s)

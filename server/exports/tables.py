@@ -87,7 +87,7 @@ def write_csv(
     writer.writerow([label for _, label in _COLUMNS])
     count = 0
     for count, passage in enumerate(passages, start=1):  # noqa: B007 - counted
-        writer.writerow([_harmless(cell) for cell in cells_of(passage, zone)])
+        writer.writerow([harmless(cell) for cell in cells_of(passage, zone)])
     text.flush()
     text.detach()
     return count
@@ -170,7 +170,8 @@ WRITERS: Mapping[str, tuple[Writer, str]] = {
 """By ending: how it is written, and its media type."""
 
 
-def _harmless(cell: Cell) -> Any:
+def harmless(cell: Cell) -> Any:
+    """A cell of a CSV that no spreadsheet takes for a formula."""
     if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
         return "'" + cell
     return cell

@@ -4,12 +4,13 @@ Rows go past SQLAlchemy: PostgreSQL takes them as COPY text, SQLite as plain tup
 written here must be what :mod:`server.tables` reads back; a test compares them.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from anpr.plate import is_rubbish, normalise
+from anpr.plate import PROVINCES, is_rubbish, normalise
 from server.detail import VERSION, PassageDetail, offset_us, pack
 from server.ingest.message import PassageMessage
 
@@ -48,11 +49,17 @@ class Row(NamedTuple):
 
 
 COLUMNS = ", ".join(Row._fields)
+_PLAIN = re.compile(f"[{PROVINCES}][A-HJ-NP-Z][0-9A-HJ-NP-Z]{{5,6}}").fullmatch
+"""What nearly every plate looks like: spelled as it is stored, whatever the rules say."""
+
+
+def spelled(text: str) -> tuple[str, bool]:
+    """A plate as it is stored, and whether it can be matched and counted at all."""
+    return (text, True) if _PLAIN(text) else _spelled(text)
 
 
 @lru_cache(maxsize=100_000)
-def spelled(text: str) -> tuple[str, bool]:
-    """A plate as it is stored, and whether it can be matched and counted at all."""
+def _spelled(text: str) -> tuple[str, bool]:
     plate = normalise(text)[:16]
     return plate, not is_rubbish(plate)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import CheckViolation, UniqueViolation
+from psycopg2.errors import CheckViolation, InternalError_, UniqueViolation
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -101,7 +101,9 @@ def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> N
     except psycopg2.Error as error:
         # what the database says in detail shows the row, and errors are logged
         said = Exception(error.diag.message_primary or type(error).__name__)
-        if isinstance(error, UniqueViolation):
+        # Citus passes on what a worker says of a repeat as an internal error without its code; if
+        # it is something else, storing past the repeats fails by it, too
+        if isinstance(error, UniqueViolation | InternalError_):
             raise IntegrityError(statement, {}, said) from None
         if driver.closed or isinstance(error, psycopg2.OperationalError):
             raise OperationalError(statement, {}, said) from None

@@ -54,6 +54,20 @@ def parse_channel(text: str) -> Channel:
     return Channel(cast("ChannelKind", kind), to)
 
 
+def is_channel(text: str) -> bool:
+    """Whether a text names a channel, in its one spelling."""
+    try:
+        channel = parse_channel(text)
+    except InvalidRequest:
+        return False
+    return text == spelled(channel)
+
+
+def spelled(channel: Channel) -> str:
+    """The one spelling of a channel."""
+    return f"{channel.kind}:{channel.to}" if channel.to else channel.kind
+
+
 def check_channels(texts: Iterable[str], settings: NoticeSettings) -> tuple[str, ...]:
     """The channels in their one spelling, each once, in the order given.
 
@@ -71,7 +85,7 @@ def check_channels(texts: Iterable[str], settings: NoticeSettings) -> tuple[str,
             raise InvalidRequest("tell: no SMS gateway is set up", field="tell")
         if channel.kind == "mail" and settings.mail is None:
             raise InvalidRequest("tell: no mail relay is set up", field="tell")
-        found[f"{channel.kind}:{channel.to}" if channel.to else channel.kind] = None
+        found[spelled(channel)] = None
     if len(found) > MOST:
         raise InvalidRequest(f"tell: at most {MOST}", field="tell")
     return tuple(found)

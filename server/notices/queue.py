@@ -5,6 +5,7 @@ leaves it to be claimed again when that time is over. So none is lost, and a rec
 twice, under the same identifier.
 """
 
+import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from sqlalchemy.orm import Session
 
 from server import audit
 from server.auth.accounts import Account
-from server.errors import Conflict, NotFound
-from server.notices.channels import AT_THE_WALL, parse_channel
+from server.errors import Conflict, InvalidRequest, NotFound
+from server.notices.channels import AT_THE_WALL, Channel, parse_channel
 from server.protection import protected_plates
 from server.settings_notices import NoticeSettings
 from server.tables import Alert, Checkpoint, WatchlistEntry
 from server.tables_alerts import Notice
+
+_log = logging.getLogger(__name__)
 
 RAISED = "alert.raised"
 RISEN = "alert.escalated"
@@ -82,8 +85,7 @@ def queue_notices(  # noqa: PLR0913 - of which alert, what happened, to whom
 
     Nothing leaves this server about a protected plate (红名单).
     """
-    parsed = [parse_channel(text) for text in channels]
-    told = [channel for channel in parsed if channel.kind not in AT_THE_WALL]
+    told = [channel for text in channels if (channel := _channel(alert, text))]
     if not told or alert.plate in protected_plates(session):
         return 0
     body = _body(alert, entry, session.get(Checkpoint, alert.checkpoint_id), event)
@@ -103,6 +105,19 @@ def queue_notices(  # noqa: PLR0913 - of which alert, what happened, to whom
         )
     session.flush()
     return len(told)
+
+
+def _channel(alert: Alert, text: str) -> Channel | None:
+    """The channel to send on; None for the wall, and for what an older version let in.
+
+    A list that is wrong must not keep a passage from being stored; its alert is on the wall.
+    """
+    try:
+        channel = parse_channel(text)
+    except InvalidRequest:
+        _log.error("entry %d names %r, which is no way to tell anybody", alert.entry_id, text[:40])
+        return None
+    return None if channel.kind in AT_THE_WALL else channel
 
 
 def is_due(session: Session, now: datetime) -> bool:

@@ -42,7 +42,7 @@ TRIP_GAP_S = 1_800.0
 """Longer out of sight, and three times longer than usual, is the end of a trip."""
 BORDER_SHARE = 0.6
 """Of those seen at a checkpoint so many come from nowhere: there one enters the area."""
-MOST_INFERRED = 400
+MOST_INFERRED = 200
 """Legs of a route whose unseen checkpoints are looked for: the newest."""
 
 
@@ -73,12 +73,13 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
     for number, stop in enumerate(stops):
         last = stops[number - 1] if number else None
         if last is not None and last.vehicle != stop.vehicle:
-            conflict = _leg(last, stop, rules, traffic, None)
+            conflict = _leg(last, stop, rules, traffic, None, infer=False)
             if conflict.flag == "impossible":
                 legs.append(replace(conflict, vehicle=0))
         start = before.get(stop.vehicle)
         if start is not None:
-            leg = _leg(start, stop, rules, traffic, earlier.get(stop.vehicle))
+            infer = number >= len(stops) - MOST_INFERRED
+            leg = _leg(start, stop, rules, traffic, earlier.get(stop.vehicle), infer=infer)
             legs.append(leg)
             earlier.pop(stop.vehicle, None)
             if not leg.breaks:
@@ -203,7 +204,7 @@ def _fitting(
             metres, seconds = _between(start, end)
             if seconds > TRIP_GAP_S or start.place.id == end.place.id:
                 continue
-            expected = _expected(start, end, seconds, traffic, None)[0]
+            expected = _known(start, end, traffic)
             if judge(metres, seconds, rules, expected) not in {"believable", "slow"}:
                 near = -9
             elif _kmh(metres, max(1.0, seconds)) >= rules.slow_kmh and _looks_alike(start, end):
@@ -228,8 +229,7 @@ def _divided(stops: list[Stop], rules: RouteRules, traffic: Traffic | None) -> l
 
     def flag(start: Stop, end: Stop) -> LegFlag:
         metres, seconds = _between(start, end)
-        expected = _expected(start, end, seconds, traffic, None)[0] if metres else None
-        return judge(metres, seconds, rules, expected)
+        return judge(metres, seconds, rules, _known(start, end, traffic))
 
     if all(flag(a, b) != "impossible" for a, b in pairwise(stops)):
         return stops
@@ -246,30 +246,41 @@ def _divided(stops: list[Stop], rules: RouteRules, traffic: Traffic | None) -> l
     return [replace(stop, vehicle=n) for stop, n in zip(stops, numbers, strict=True)]
 
 
-def _expected(
-    start: Stop, end: Stop, seconds: float, traffic: Traffic | None, before: str | None
-) -> tuple[Expected | None, tuple[Path, ...]]:
-    """What the leg usually takes, and the ways it may have gone."""
+def _known(start: Stop, end: Stop, traffic: Traffic | None) -> Expected | None:
+    """What the drive usually takes, if it was seen often enough to be judged by."""
     if traffic is None or start.place.id == end.place.id:
-        return None, ()
+        return None
     when = traffic.when(start.last_seen_at)
     known = traffic.links.model.expected(start.place.id, end.place.id, when)
-    if known is not None and known.n >= KNOWN and before is None:
-        return known, ()
-    paths = likely_paths(
-        traffic.links, start.place.id, end.place.id, seconds, when, before=before or None
-    )
-    if known is None or known.n < KNOWN:
-        known = paths[0].expected if paths else None
-    return known, paths
+    return known if known is not None and known.n >= KNOWN else None
 
 
-def _leg(
-    start: Stop, end: Stop, rules: RouteRules, traffic: Traffic | None, before: str | None
+def _ways(
+    start: Stop, end: Stop, seconds: float, traffic: Traffic | None, before: str | None
+) -> tuple[Path, ...]:
+    """The ways that the leg may have gone, likeliest first."""
+    if traffic is None or start.place.id == end.place.id:
+        return ()
+    return likely_paths(
+        traffic.links, start.place.id, end.place.id, seconds, traffic.when(start.last_seen_at),
+        before=before,
+    )  # fmt: skip
+
+
+def _leg(  # noqa: PLR0913 - two stops, and what they are held against
+    start: Stop,
+    end: Stop,
+    rules: RouteRules,
+    traffic: Traffic | None,
+    before: str | None,
+    *,
+    infer: bool,
 ) -> Leg:
     metres, seconds = _between(start, end)
-    # '' is nobody's checkpoint: it asks for the ways, too
-    expected, paths = _expected(start, end, seconds, traffic, before or "")
+    expected = _known(start, end, traffic)
+    paths = _ways(start, end, seconds, traffic, before) if infer else ()
+    if expected is None and paths:
+        expected = paths[0].expected
     flag = judge(metres, seconds, rules, expected)
     usual = expected.q95_s if expected is not None else guess(metres).q95_s
     breaks = seconds > max(TRIP_GAP_S, 3 * usual) or (

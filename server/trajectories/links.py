@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from server.trajectories.model import TravelModel
-from server.trajectories.sketch import Expected  # noqa: TC001 - no second kind of import
+from server.trajectories.sketch import FEW, Expected
 
 _ALIKE: Final = 0.2
 _ALIKE_S: Final = 20.0
@@ -69,6 +69,13 @@ class Links:
             name: (counts[name] + 5.0 * flow / total) / (known + 5.0)
             for name, flow in onward.items()
         }
+
+    def is_only_way(self, start: str, end: str) -> bool:
+        """Whether two neighbours are joined by a road that is well known, and by no other."""
+        if end not in self.onward(start):
+            return False
+        pair = self.model.times.get(start, {}).get(end)
+        return pair is not None and pair.n >= FEW and not self._ways(start, end)
 
     def _neighbours(self, here: str) -> dict[str, float]:
         seen = self.model.times.get(here, {})

@@ -22,7 +22,7 @@ LONGEST: Final = 8
 """Checkpoints that may be missed one after the other."""
 LONGEST_S: Final = 3_600.0
 """Who was out of sight for longer may have been anywhere."""
-_LOOKED_AT: Final = 800
+_LOOKED_AT: Final = 500
 _CANDIDATES: Final = 12
 _STOPS: Final = 0.03
 """Drivers who stop on the way (petrol, a shop), and for how long on average."""
@@ -53,6 +53,10 @@ def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before
     """
     if start == end or not 0 < duration_s <= LONGEST_S:
         return ()
+    expected = leg_times(links, start, end, when)
+    if duration_s < 1.5 * expected.q95_s and links.is_only_way(start, end):
+        likelihood = path_likelihood(links, (start, end), duration_s, when, before=before)
+        return (Path((), 1.0, likelihood, expected),)
     found = [
         Path(path, 0.0, prior + log_time(expected, duration_s), expected)
         for path, prior, expected in _candidates(links, start, end, duration_s, when, before)

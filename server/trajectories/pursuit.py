@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from server.trajectories.links import Links
 from server.trajectories.model import END, TravelModel
+from server.trajectories.paths import leg_times
 
 DRAWS: Final = 1_000
 HORIZON_S: Final = 2_400.0
@@ -165,6 +166,8 @@ def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who ca
     checkpoints that a mapping leaves out are no roadblocks.
     """
     following, gone = next_places(links.model, here, before, seen_at, now, when, habits)
+    if not links.model.departures(here):
+        following, gone = _by_roads(links, here, seen_at, now, when), 0.0
     silent_s = max(0.0, (now - seen_at).total_seconds())
     arrivals = _arrivals(links, here, before, seen_at, silent_s, when, habits or {})
     blocks = []
@@ -189,6 +192,20 @@ def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who ca
         )
     blocks.sort(key=lambda block: (-round(block.chance, 6), block.likely_at, block.checkpoint_id))
     return Pursuit(now, seen_at, here, following, tuple(blocks), gone)
+
+
+def _by_roads(
+    links: Links, here: str, seen_at: datetime, now: datetime, when: int
+) -> tuple[NextPlace, ...]:
+    """Where nobody was seen to drive on from here: the neighbours by the road network, all alike."""
+    found = []
+    for name, share in links.shares(here, None).items():
+        took = leg_times(links, here, name, when)
+        times = (
+            max(now, seen_at + timedelta(seconds=s)) for s in (took.q05_s, took.q50_s, took.q95_s)
+        )
+        found.append(NextPlace(name, share, *times))
+    return tuple(sorted(found, key=lambda place: (-place.probability, place.checkpoint_id)))
 
 
 def _with_habits(

@@ -1,6 +1,6 @@
 """The route of a plate over a period, and its GeoJSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from server import audit
 from server.auth.sight import Sight, sight_of
-from server.checkpoints.service import places
+from server.checkpoints.service import CheckpointPlace, places
 from server.errors import InvalidRequest
 from server.passages.known import KnownPlates
 from server.passages.lookup import Inquiry, in_utc
@@ -70,23 +70,21 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
         )
         alike = list(session.scalars(near.limit(_MOST_LOOK_ALIKES)))
     place_of = places(session, [row.checkpoint_id for row in (*rows, *alike)])
-
-    def views(found: Sequence[Passage]) -> list[PassageView]:
-        # a passage at a checkpoint without a position cannot be part of a route
-        return [
-            view_of(row, place_of[row.checkpoint_id])
-            for row in found
-            if row.checkpoint_id in place_of
-        ]
-
     return build_trajectory(
         plate,
-        views(rows),
+        _views(rows, place_of),
         rules_of(settings),
         truncated=truncated,
         traffic=traffic,
-        misreads=views(alike),
+        misreads=_views(alike, place_of),
     )
+
+
+def _views(found: Sequence[Passage], place_of: Mapping[str, CheckpointPlace]) -> list[PassageView]:
+    """What a route is built of; not at checkpoints without a position."""
+    return [
+        view_of(row, place_of[row.checkpoint_id]) for row in found if row.checkpoint_id in place_of
+    ]
 
 
 def rules_of(settings: TrajectorySettings) -> RouteRules:

@@ -22,6 +22,8 @@ from anpr.plate import UNREAD, is_rubbish, normalise
 from server import audit
 from server.auth.accounts import Role
 from server.errors import InvalidRequest
+from server.notices.channels import MOST as MOST_CHANNELS
+from server.notices.channels import is_channel
 from server.protection import is_sought
 from server.settings import WatchlistSettings
 from server.tables import Checkpoint, User
@@ -38,9 +40,6 @@ DEFAULT_TOLERANCE = 0.5
 
 _ANY_RUN = "*"
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
-_TELL = re.compile(
-    r"sound|(?:webhook|sms|mail):[^\s:,;][^\s,;]{0,99}",
-)
 _CHOICES = {
     "plate_kinds": frozenset(get_args(PlateKind)) - {"unknown"},
     "plate_colors": frozenset(get_args(PlateColor)) - {"unknown"},
@@ -76,7 +75,7 @@ class NewEntry:
     """Users who learn of a secret entry, besides whoever applied."""
     contact: str = ""
     tell: tuple[str, ...] = ()
-    """``sound``, ``webhook:NAME``, ``sms:NUMBER``, ``mail:ADDRESS``."""
+    """``wall``, ``sound``, ``webhook:NAME``, ``sms:NUMBER``, ``mail:ADDRESS``."""
     area: tuple[tuple[float, float], ...] = ()
     """Corners (lon, lat), WGS-84, degrees; with ``checkpoints`` empty too: everywhere."""
     checkpoints: tuple[str, ...] = ()
@@ -194,8 +193,8 @@ def _told(entry: NewEntry, settings: WatchlistSettings) -> Iterator[Fault]:
         value: str = getattr(entry, field)
         if len(value) > longest or "\0" in value:
             yield field, f"at most {longest} characters"
-    if len(entry.tell) > 20 or not all(map(_TELL.fullmatch, entry.tell)):
-        yield "tell", "sound, webhook:NAME, sms:NUMBER or mail:ADDRESS"
+    if len(entry.tell) > MOST_CHANNELS or not all(map(is_channel, entry.tell)):
+        yield "tell", "wall, sound, webhook:NAME, sms:NUMBER or mail:ADDRESS"
 
 
 def _somewhere(session: Session, entry: NewEntry) -> Iterator[Fault]:

@@ -320,7 +320,8 @@ def _to(  # noqa: PLR0913, PLR0917 - the parts of a step
     enter(session, row, step, after, by, note)
 
 
-def _require_no_twin(session: Session, entry: NewEntry, besides: int | None = None) -> None:
+def twin_of(session: Session, entry: NewEntry, besides: int | None = None) -> int | None:
+    """The entry that looks for the same under the same case and has not ended; None if none."""
     ended = (EntryState.WITHDRAWN, EntryState.EXPIRED, EntryState.LAPSED, EntryState.REFUSED)
     twins = select(WatchlistEntry.id).where(
         WatchlistEntry.plate == entry.text,
@@ -332,7 +333,11 @@ def _require_no_twin(session: Session, entry: NewEntry, besides: int | None = No
         twins = twins.where(WatchlistEntry.note == entry.note.strip())
     if besides is not None:
         twins = twins.where(WatchlistEntry.id != besides)
-    twin = session.scalar(twins.limit(1))
+    return session.scalar(twins.limit(1))
+
+
+def _require_no_twin(session: Session, entry: NewEntry, besides: int | None = None) -> None:
+    twin = twin_of(session, entry, besides)
     if twin is not None:
         raise Conflict(f"plate: watched already under this case (entry {twin})", field="plate")
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from anpr.plate import normalise
+from server.alerts.ahead import places_ahead
 from server.alerts.handling import (
     Hand,
     NewFeedback,
@@ -202,6 +203,14 @@ def _alert(  # noqa: PLR0913, PLR0917 - the parts of the page
         sight = sight_of(session, account, now, context.settings)
         story = alert_story(session, alert_id, sight, now)
         cases = cases_of_alert(session, alert_id)
+        ahead = places_ahead(
+            session,
+            [story.alert],
+            now=now,
+            sight=sight,
+            settings=context.settings,
+            traffic=context.traffic.get(session),
+        )
     empty = {"finding": "", "feedback": "", "true_plate": "", "outcome": ""}
     return render(
         request,
@@ -215,6 +224,7 @@ def _alert(  # noqa: PLR0913, PLR0917 - the parts of the page
         step=AlertStep,
         findings=tuple(Finding),
         cases=cases,
+        ahead=ahead.get(alert_id, ()),
         may_attach=account.role.covers(Role.OFFICER),
         overdue_s=context.settings.alerts.overdue_s,
         errors=errors or {},

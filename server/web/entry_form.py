@@ -1,6 +1,7 @@
 """The form of a watchlist entry: what is typed, as an entry, and an entry as what was typed."""
 
 from datetime import datetime
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +20,7 @@ __all__ = ["CHOICES", "MATCHES", "EntryForm", "entry_of", "form_of"]
 CHOICES = {
     "plate_kinds": tuple(kind.value for kind in PlateKind if kind is not PlateKind.UNKNOWN),
     "plate_colors": tuple(one.value for one in PlateColor if one is not PlateColor.UNKNOWN),
-    "vehicle_colors": tuple(one for one in VehicleColor.__args__ if one != "unknown"),
+    "vehicle_colors": tuple(one for one in get_args(VehicleColor) if one != "unknown"),
 }
 _AT_THE_WALL = frozenset({"sound", "wall"})
 

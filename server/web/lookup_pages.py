@@ -217,6 +217,7 @@ def _look_up(
         "leg_to": {leg.to_number: leg for leg in route.legs if leg.vehicle},
         "conflict_to": {leg.to_number: leg for leg in route.legs if not leg.vehicle},
         "other": beside,
+        "other_color": likely_color(beside.plate) if beside is not None else "",
         "other_geojson": geojson(beside) if beside is not None else None,
         "shared": list({s.place.id: s.place for s in stops if s.place.id in met}.values()),
     }

@@ -22,6 +22,7 @@ from server.web import (
     audit_pages,
     case_pages,
     clone_pages,
+    import_pages,
     lookup_pages,
     notice_pages,
     people_pages,
@@ -45,6 +46,7 @@ _ROUTERS = (
     story_pages.router,
     analysis_pages.router,
     clone_pages.router,
+    import_pages.router,  # before the one whose paths end in a number
     watchlist_pages.router,
     register_pages.router,
     rights_pages.router,

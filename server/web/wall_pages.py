@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from server.alerts.ahead import places_ahead
 from server.alerts.handling import sign_alert
 from server.alerts.routes import Wanted, hand_of
 from server.alerts.service import AlertFilter, count_alerts, list_alerts
@@ -118,8 +119,17 @@ def _board(
     in_hand = list_alerts(session, sight, replace(wanted, states=IN_HAND), limit=MAX_IN_HAND)
     ended = replace(wanted, states=frozenset({AlertState.CLOSED}))
     closed = list_alerts(session, sight, ended, limit=MAX_CLOSED)
+    ahead = places_ahead(
+        session,
+        unsigned.alerts,
+        now=now,
+        sight=sight,
+        settings=settings,
+        traffic=context.traffic.get(session),
+    )
     return {
         "cursor": unsigned.cursor,
+        "ahead": ahead,
         "unsigned": unsigned.alerts,
         "lately": last_sightings(session, unsigned.alerts, sight, now),
         "handled": (*in_hand.alerts, *closed.alerts),

@@ -15,6 +15,9 @@ from server.checkpoints.service import places
 from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest, NotAllowed, RequestError
 from server.http import RowId
+from server.notices.channels import check_channels
+from server.watchlists.exchange_routes import try_entry
+from server.watchlists.preview import Preview
 from server.watchlists.routes import note_protected
 from server.watchlists.service import (
     WITHDRAW_CODES,
@@ -227,6 +230,10 @@ def _keep(  # noqa: PLR0913, PLR0917 - who types what
     wanted: NewEntry | None = None
     try:
         wanted = entry_of(form, zone_of(request))
+        check_channels(wanted.tell, context.settings.notices)
+        if form.act == "preview":
+            seen = try_entry(context, account, address, wanted)
+            return _form(request, context, account, form, entry_id=entry_id, seen=seen)
         urgent = _urgent(form)
         with context.database.write() as session:
             if entry_id is None:
@@ -259,6 +266,7 @@ def _form(  # noqa: PLR0913 - the parts of the page
     *,
     entry_id: int | None = None,
     error: RequestError | None = None,
+    seen: Preview | None = None,
 ) -> Response:
     errors = {}
     if error is not None:
@@ -276,6 +284,8 @@ def _form(  # noqa: PLR0913 - the parts of the page
         form=form,
         entry_id=entry_id,
         errors=errors,
+        seen=seen,
+        place_of={place.id: place for place in stand},
         reasons=context.settings.watchlist.reasons,
         max_tolerance=context.settings.watchlist.max_tolerance,
         matches=MATCHES,

@@ -50,7 +50,17 @@ def test_a_new_user_chooses_his_own_password_first(
     hers.get_by_role("button", name="修改").click()
     expect(hers).to_have_url(re.compile("/login$"))
     desk.log_in("chen", "/search")
-    assert navigation(hers) == ["预警墙", "预警", "过车", "车辆查询", "研判", "布控", "卡口", "审批", "案件"]
+    assert navigation(hers) == [
+        "预警墙",
+        "预警",
+        "过车",
+        "车辆查询",
+        "研判",
+        "布控",
+        "卡口",
+        "审批",
+        "案件",
+    ]
     page.reload()
     row.locator("summary").click()
     row.get_by_role("button", name="停用").click()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
+from demo import city
 from tests.browser.conftest import Desk, ServerProcess
 
 
@@ -72,25 +73,42 @@ def test_the_first_signature_counts_and_every_wall_shows_whose_it_is(
     expect(card_of(other, "鲁HA0006")).to_have_count(0)
     done = other.locator("#handled .done", has_text="鲁HA0006")
     expect(done).to_contain_text("012345 任城区交警大队")
-    expect(done).to_contain_text("处置中")
+    expect(done).to_contain_text("已签收")
     card = card_of(stale_page, "鲁HA0006")
     card.locator('[name="badge_number"]').fill("099999")
-    card.locator('[name="unit"]').fill("指挥中心")
+    card.locator('[name="signing_unit"]').fill("指挥中心")
     card.get_by_role("button", name="签收").click()
     expect(stale_page.get_by_role("alert").first).to_contain_text("已被他人签收")
     expect(stale_page.locator("#handled .done", has_text="鲁HA0006")).to_contain_text("012345")
 
 
-def test_a_signed_alert_is_closed_with_its_outcome(server: ServerProcess, desk: Desk) -> None:
-    server.watch("鲁HA0007")
-    server.roadside(0).sees("鲁HA0007")
+def test_a_filtered_wall_shows_only_what_it_asks_for_and_says_so(
+    server: ServerProcess, desk: Desk
+) -> None:
+    page = desk.log_in()
+    page.locator(".filter summary").click()
+    page.get_by_label("四级", exact=True).check()
+    page.locator("#filter button").click()
+    expect(page.locator("#filtered")).to_be_visible()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    server.watch("川QF4T51", level=3)
+    server.watch("川QF4T52", level=4)
+    server.roadside(0).sees("川QF4T51")
+    server.roadside(0).sees("川QF4T52")
+    expect(card_of(page, "川QF4T52")).to_be_visible()
+    expect(card_of(page, "川QF4T51")).to_have_count(0)
+    card_of(page, "川QF4T52").get_by_role("button", name="签收").click()
+    expect(card_of(page, "川QF4T52")).to_have_count(0)
+    expect(page.locator("#filtered")).to_be_visible()
+
+
+def test_a_card_says_where_the_plate_was_before(server: ServerProcess, desk: Desk) -> None:
+    server.roadside(1).sees("川QF4T61")
+    server.watch("川QF4T61")
+    server.roadside(0).sees("川QF4T61")
     page = desk.wall()
-    card_of(page, "鲁HA0007").get_by_role("button", name="签收").click()
-    done = page.locator("#handled .done", has_text="鲁HA0007")
-    done.locator('[name="outcome"]').fill("已拦截，移交刑警")
-    done.get_by_role("button", name="办结").click()
-    expect(done).to_have_attribute("data-state", "closed")
-    expect(done).to_contain_text("已拦截，移交刑警")
+    place = city.CHECKPOINTS[1].name
+    expect(card_of(page, "川QF4T61").locator(".lately")).to_contain_text(place)
 
 
 def test_an_alert_can_be_signed_with_the_keyboard_alone(server: ServerProcess, desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,6 +21,8 @@ class LiveCamera:
         self.fault = ""
         """``"500"``, ``"cut"`` (closed without an answer), ``"garbage"``, ``"hang"``, or none."""
         self.requests = 0
+        self.shown: Counter[str] = Counter()
+        """Plate → whole pictures of it that were handed out."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -64,7 +67,8 @@ class LiveCamera:
                     time.sleep(1.5)
                     self.close_connection = True
                     return
-                image = picture(owner._drives, owner.t_s, owner._colors)
+                t_s = owner.t_s
+                image = picture(owner._drives, t_s, owner._colors)
                 body = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
                 if fault == "garbage":
                     body = body[: len(body) // 3]
@@ -73,5 +77,7 @@ class LiveCamera:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                if not fault:
+                    owner.shown.update(d.plate for d in owner._drives if d.patch(t_s) is not None)
 
         return Handler

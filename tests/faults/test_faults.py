@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +40,8 @@ def balance(drives: list[Drive], roadside: RoadsideServer) -> Balance:
     return Balance.of([drive.plate for drive in drives], arrived(roadside))
 
 
+SHOWN = 6
+"""Pictures of a vehicle from which on it must be a passage: two must be read, and some are skipped."""
 BAD = {
     "answers 500": ["500"] * 6,
     "answers garbage": ["garbage"] * 6,
@@ -251,7 +254,8 @@ def test_a_clock_that_is_set(by_s: float, box: Box, roadside: RoadsideServer, on
 def test_a_camera_that_flaps(box: Box, roadside: RoadsideServer, on_air, book) -> None:
     """It is cut, hangs, lies and fails, between vehicles and in the middle of each.
 
-    A vehicle is followed over an outage as long as ``close_after_s``.
+    A vehicle is followed over an outage as long as ``close_after_s``. One of which the camera gave
+    hardly a picture, because it was away, is no loss of the agent: it is counted by itself.
     """
     drives = traffic(12 if FULL_SIZE else 4, seconds=3.8, gaps_s=(0.8,))
     box.close_after_s = 4.0
@@ -267,7 +271,12 @@ def test_a_camera_that_flaps(box: Box, roadside: RoadsideServer, on_air, book) -
         camera.fault = ""
     end(box, camera, drives)
     assert "camera lost" in (box.root / "agent-001.log").read_text()
-    book(balance(drives, roadside), box.story)
+    shown = [drive for drive in drives if camera.shown[drive.plate] >= SHOWN]
+    hardly = [drive.plate for drive in drives if drive not in shown]
+    known = [t for t in arrived(roadside) if not any(fnmatch(plate, t) for plate in hardly)]
+    assert shown, box.story()
+    found = Balance.of([drive.plate for drive in shown], known)
+    book(found, box.story, hardly_shown_by_the_camera=len(hardly))
 
 
 def test_settings_that_change_while_a_vehicle_is_in_view(

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from anpr.plate import PROVINCES
 from server.detail import PassageDetail, pack, unpack
 from server.ingest.message import PassageMessage, message_of, read_passage
 from server.ingest.parse import Refused, parse_batch
-from server.ingest.rows import Row, as_copy_line, as_sqlite, detail_of, key_of
+from server.ingest.rows import Row, _spelled, as_copy_line, as_sqlite, detail_of, key_of, spelled
 from server.tables import Passage as PassageRow
 from server.wire import Passage
 from tests.server.conftest import NOW, Site, jpeg, make_passage
@@ -161,3 +162,15 @@ def test_a_row_has_the_columns_of_the_table() -> None:
     assert len(as_sqlite(row)) == len(row)
     east = row._replace(captured_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=5))
     assert as_sqlite(east)[1] == "2026-01-01 00:00:00.000005"
+
+
+@given(st.text(PROVINCES + "ABIOZ0189挂学?* -é１", max_size=10) | st.text(max_size=18))
+def test_the_short_way_to_a_spelling_spells_as_the_long_one(text: str) -> None:
+    assert spelled(text) == _spelled(text)
+
+
+def test_every_province_and_letter_is_spelled_as_the_rules_say() -> None:
+    for province in PROVINCES:
+        for letter in "ABCDEFGHJKLMNPQRSTUVWXYZ":
+            for serial in ("00000", "1AZ9H", "D12345", letter * 5):
+                assert spelled(province + letter + serial) == _spelled(province + letter + serial)

@@ -27,6 +27,7 @@ from server.notices.messenger import Messenger
 from server.notices.queue import Delivery, claim, retry_pause_s, settle
 from server.notices.sending import sign
 from server.settings import NoticeSettings, Settings, load_settings
+from server.tables import WatchlistEntry
 from server.tables_alerts import Notice
 from tests.server.conftest import NOW, Site, SteppingClock, make_passage, serving
 
@@ -364,6 +365,16 @@ def test_an_entry_without_a_bell_is_shown_and_does_not_ring(told_site: Site) -> 
     alarm(told_site, ["webhook:duty"])
     (alert,) = told_site.as_role("operator").alerts()
     assert alert["rings"] is False
+
+
+def test_a_way_that_is_none_keeps_no_passage_from_being_stored(told_site: Site) -> None:
+    """However it came into the table: the alert is raised, and shown on the wall."""
+    told_site.as_role("officer").watch("鲁H12345", tell=["webhook:duty"])
+    with told_site.context.database.write() as session:
+        for row in session.scalars(select(WatchlistEntry)):
+            row.tell = ["pigeon:7", "webhook:duty"]
+    assert told_site.outcomes(make_passage()) == ["accepted"]
+    assert (told_site.count("alert"), told_site.count("notice")) == (1, 1)
 
 
 def test_backlog_tells_nobody(told_site: Site) -> None:

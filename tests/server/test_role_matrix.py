@@ -149,6 +149,8 @@ LET_IN: dict[str, Any] = {
     "POST /watchlist/{entry_id}/steps": OFFICER,
     "GET /watchlist/new": OFFICER,
     "GET /watchlist/queue": OFFICER,
+    "GET /watchlist/import": OFFICER,
+    "POST /watchlist/import": OFFICER,
     "GET /cases": OFFICER,
     "POST /cases/members": OFFICER,
     "POST /cases/files": OFFICER,
@@ -250,7 +252,7 @@ def test_the_programs_description_names_every_route_of_theirs(sqlite_site: Site)
              "/watchlist", "/checkpoints", "/map", "/approvals", "/protected", "/audit", "/cases",
              "/users", "/account", "/static", "/story", "/export", "/analyses", "/clones",
              "/vehicles", "/feedback", "/notices",
-             "/statistics"}  # fmt: skip
+             "/statistics", "/pursuit"}  # fmt: skip
     for route in LET_IN:
         path = route.partition(" ")[2]
         if "/" + path.split("/")[1] not in pages and path != "/api/v1/openapi.json":

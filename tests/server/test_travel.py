@@ -15,6 +15,7 @@ from sqlalchemy import select
 from benchmarks.simulation import City, Plan, World, simulate
 from benchmarks.trajectory import QUICK, Town, make_town, view
 from server.db import Database
+from server.tables import AuditRecord
 from server.tables_travel import TravelMark, TravelPair, TravelPlace
 from server.trajectories import learning
 from server.trajectories.build import build_trajectory
@@ -243,8 +244,11 @@ def test_a_pursuit_is_asked_for_with_a_reason_and_stands_on_the_log(site: Site) 
     assert found["pursuit"]["next"][0]["probability"] == pytest.approx(1.0)
     blocks = {one["checkpoint_id"]: one for one in found["pursuit"]["roadblocks"]}
     assert blocks["kk-north"]["chance"] > 0.9
-    said = [r for r in site.audit() if r.action == "pursuit.follow"]
-    assert [r.detail["plate"] for r in said] == [hunted], "three looks are one pursuit"
+    database = Database(site.settings)
+    with database.read() as session:
+        said = session.scalars(select(AuditRecord).where(AuditRecord.action == "pursuit.follow"))
+        assert [one.detail["plate"] for one in said] == [hunted], "three looks are one pursuit"
+    database.close()
 
 
 # ---- inference

@@ -256,9 +256,7 @@ def test_who_sees_a_part_of_the_city_is_answered_from_that_part(site: Site) -> N
     assert found(operator, "companions", plate=ME) == []
     (one,) = found(operator, "companions", plate=ME, min_checkpoints=1)
     assert {p["checkpoint"]["id"] for p in one["passages"]} == {"kk-west"}
-    elsewhere = ask(
-        operator, "flow", where={"checkpoint_ids": ["kk-north"]}, since=iso(NOW - DAY)
-    )
+    elsewhere = ask(operator, "flow", where={"checkpoint_ids": ["kk-north"]}, since=iso(NOW - DAY))
     assert (elsewhere.status_code, elsewhere.json()["field"]) == (422, "where")
 
 

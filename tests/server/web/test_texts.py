@@ -63,6 +63,7 @@ VOCABULARIES = {
     "entry_match": MATCHES,
     "entry_step": tuple(Step),
     "withdraw_code": WITHDRAW_CODES,
+    "import_outcome": ("new", "unchanged", "refused"),
     "channel": get_args(ChannelKind),
     "case_kind": Settings().cases.kinds,
     "case_thing": get_args(AttachmentKind),
@@ -179,7 +180,8 @@ def test_a_vocabulary_is_translated_whole_and_holds_nothing_else(section: str) -
 def test_every_action_of_the_audit_log_has_a_name() -> None:
     keys = load_texts("zh").by_key
     named = {key.removeprefix("action.") for key in keys if key.startswith("action.")}
-    assert named == actions()
+    earlier = {"watchlist.add"}  # in the logs of databases that are older than the states
+    assert named == actions() | earlier
 
 
 def test_no_key_is_unused() -> None:

@@ -1,0 +1,106 @@
+"""A made-up watchlist and made-up reads; used by the watchlist benchmarks."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert
+
+from anpr.plate import PROVINCES
+from anpr.watch import Glyph, Seen
+from benchmarks.roadside import plate
+from server.db import Database
+from server.tables import Counter, WatchlistEntry
+
+FLEET = 3_000_000
+"""Vehicles that exist."""
+PATTERNS = 20_000
+INFIXES = 15_000
+TOLERANCE = 0.5
+_SERIAL = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_AT_ONCE = 10_000
+
+
+def fill(database: Database, entries: int, fuzzy_share: float) -> None:
+    """Put so many whole plates (a share of them fuzzy), patterns and infixes in force."""
+    now = datetime.now(UTC)
+    common = {
+        "reason": "stolen", "level": 3, "case_number": "A1", "note": "", "revision": 0,
+        "valid_from": now - timedelta(days=1), "state": "active", "state_at": now,
+        "created_at": now, "created_by": "officer",
+    }  # fmt: skip
+    every = round(1 / fuzzy_share) if fuzzy_share else 0
+    rows: list[dict[str, object]] = []
+    for number in range(entries):
+        is_fuzzy = every and number % every == 0
+        rows.append(
+            common
+            | {
+                "match": "fuzzy" if is_fuzzy else "exact",
+                "plate": plate(number * 3 % (entries * 3 or 1)),
+                "tolerance": TOLERANCE if is_fuzzy else None,
+            }
+        )
+        if len(rows) == _AT_ONCE:
+            _put(database, rows)
+            rows = []
+    texts = [*patterns(), *infixes()]
+    rows += [common | {"match": "pattern", "plate": text, "tolerance": None} for text in texts]
+    _put(database, rows)
+    with database.write() as session:
+        session.get_one(Counter, "watchlist").value += 1
+
+
+def _put(database: Database, rows: list[dict[str, object]]) -> None:
+    with database.write() as session:
+        session.execute(insert(WatchlistEntry), rows)
+
+
+def patterns(count: int = PATTERNS) -> list[str]:
+    """Patterns that fix an end: ``?`` at one to four of seven places, or a ``*`` within or behind."""
+    pick = random.Random(3)
+    shapes = [hidden for size in (1, 2, 3, 4) for hidden in itertools.combinations(range(7), size)]
+    found: list[str] = []
+    while len(found) < count:
+        text = (
+            pick.choice(PROVINCES) + pick.choice("ABCDEFGHJK") + "".join(pick.choices(_SERIAL, k=5))
+        )
+        kind = pick.random()
+        if kind < 0.7:
+            hidden = pick.choice(shapes)
+            found.append("".join("?" if n in hidden else c for n, c in enumerate(text)))
+        elif kind < 0.95:  # five or six fixed, at both ends, one perhaps not known
+            begin = pick.randint(2, 4)
+            head, gap = text[:begin], pick.randrange(2 * begin)
+            if 0 < gap < begin:
+                head = head[:gap] + "?" + head[gap + 1 :]
+            found.append(head + "*" + text[begin - pick.randint(5, 6) :])
+        else:
+            found.append(text[:6] + "*")
+    return found
+
+
+def infixes(count: int = INFIXES) -> list[str]:
+    """Patterns that fix nothing at either end."""
+    pick = random.Random(4)
+    return [
+        "*" + "".join(pick.choices(_SERIAL, k=pick.choice((4, 4, 5)))) + "*" for _ in range(count)
+    ]
+
+
+def reads(count: int, seed: int = 5) -> Iterator[Seen]:
+    """Reads of the fleet's plates; one character in a hundred is unsure, three a little."""
+    pick = random.Random(seed)
+    for _ in range(count):
+        text = plate(pick.randrange(FLEET))
+        yield Seen(text, tuple(_glyph(char, pick) for char in text), "small", "blue", "white")
+
+
+def _glyph(char: str, pick: random.Random) -> Glyph:
+    luck = pick.random()
+    if luck < 0.96:
+        return Glyph(char, 0.999, (("8", 0.0004), ("B", 0.0002)))
+    if luck < 0.99:
+        return Glyph(char, 0.93, ((pick.choice(_SERIAL), 0.04), ("B", 0.01)))
+    return Glyph(char, 0.55, ((pick.choice(_SERIAL), 0.3), (pick.choice(_SERIAL), 0.08)))

@@ -36,8 +36,6 @@ __all__ = ["Kept", "Outcome", "Pipeline", "Reader"]
 
 _LOOK_EVERY_S = 1.0
 """A picture in which nothing moves is searched so often."""
-_UNSURE_HOLD = 6
-"""A vehicle that stays and cannot be read for sure is held so many times longer."""
 
 
 class Pipeline:
@@ -185,8 +183,16 @@ class Pipeline:
 
     def _is_finished(self, track: Track) -> bool:
         """Whether a vehicle in view was reported, or stays without ever being worth it."""
-        long = timedelta(seconds=self._rules.hold_limit_s * _UNSURE_HOLD)
-        return track.number in self._reported or track.last_at - track.first_at >= 2 * long
+        stayed = track.last_at - track.first_at
+        return track.number in self._reported or stayed >= 2 * self._unsure_hold()
+
+    def _unsure_hold(self) -> timedelta:
+        """How long a vehicle that stays and cannot be read for sure is held.
+
+        A queue that moves on shows its plates, and a better read is no repetition: reported
+        before that, the vehicle would be two passages.
+        """
+        return timedelta(seconds=max(self._rules.hold_limit_s, self._rules.standing_gap_s))
 
     def _is_due(self, at: datetime) -> bool:
         """Whether a frame is the first of its stretch of time.
@@ -270,7 +276,7 @@ class Pipeline:
             else:
                 age = at - track.first_at
                 sure = self._vote(track).state == "read"
-                due = age >= hold * _UNSURE_HOLD or (
+                due = age >= self._unsure_hold() or (
                     sure and (age >= hold or self._has_crossed(track))
                 )
             if due:

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import CASE, PASSWORD, Desk, ServerProcess
 from tests.browser.roadside import draw_pictures
-from tests.browser.test_wall import card_of
+from tests.browser.test_wall import card_of, sign
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_an_alert_goes_from_signature_to_its_end_between_two_operators(
     server.watch(plate, reason="kidnapping", level=1)
     server.roadside(0).sees(plate)
     first, second = sit_down().wall("zhang"), sit_down().wall("wang")
-    card_of(first, plate).get_by_role("button", name="签收").click()
+    sign(first, plate)
     tile = first.locator("#handled .done", has_text="EJ7K41")
     tile.get_by_role("link", name="处置").click()
     expect(first.locator(".path [aria-current]")).to_have_text("已签收")

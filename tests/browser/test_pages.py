@@ -54,9 +54,9 @@ def test_a_login_never_leads_to_another_site(server: ServerProcess, desk: Desk) 
 
 
 def test_the_route_of_a_plate_is_drawn_and_listed(server: ServerProcess, desk: Desk) -> None:
-    drive(server, "鲁HB0001", (0, 1, 2, 3))
+    drive(server, "苏EK4T17", (0, 1, 2, 3))
     page = desk.log_in(next_path="/search")
-    ask(page, "鲁HB0001")
+    ask(page, "苏EK4T17")
     rows = page.locator("#legs tbody tr")
     expect(rows).to_have_count(4)
     expect(rows.nth(0)).to_contain_text("迎宾大道西卡口")
@@ -74,28 +74,28 @@ def test_the_route_of_a_plate_is_drawn_and_listed(server: ServerProcess, desk: D
 
 
 def test_a_second_search_draws_the_second_route(server: ServerProcess, desk: Desk) -> None:
-    drive(server, "鲁HB0002", (0, 1))
-    drive(server, "鲁HB0003", (3, 2, 1))
+    drive(server, "湘F92M6W", (0, 1))
+    drive(server, "津R07J83", (3, 2, 1))
     page = desk.log_in(next_path="/search")
-    ask(page, "鲁HB0002")
+    ask(page, "湘F92M6W")
     expect(page.locator("#map")).to_have_attribute("data-drawn-leg", "1", timeout=MAP_MS)
-    ask(page, "鲁HB0003")
+    ask(page, "津R07J83")
     expect(page.locator("#map")).to_have_attribute("data-drawn-leg", "2", timeout=MAP_MS)
     expect(page.locator("#legs tbody tr")).to_have_count(3)
 
 
 def test_an_impossible_leg_is_said_so(server: ServerProcess, desk: Desk) -> None:
-    drive(server, "鲁HB0004", (0, 3), every_s=10)
+    drive(server, "云DV315P", (0, 3), every_s=10)
     page = desk.log_in(next_path="/search")
-    ask(page, "鲁HB0004")
+    ask(page, "云DV315P")
     expect(page.locator("#legs tbody tr").nth(1)).to_contain_text("不可能")
 
 
 def test_without_purpose_and_case_nothing_is_answered(server: ServerProcess, desk: Desk) -> None:
-    drive(server, "鲁HB0005", (0, 1))
+    drive(server, "吉B6Y920", (0, 1))
     page = desk.log_in(next_path="/search")
     page.evaluate("document.querySelector('.ask').noValidate = true")
-    page.fill("#plate", "鲁HB0005")
+    page.fill("#plate", "吉B6Y920")
     page.click(".ask button")
     expect(page.locator("#answer [role=alert]")).to_have_text("请填写查询事由和案件编号。")
     expect(page.locator("#legs")).to_have_count(0)
@@ -117,13 +117,13 @@ def test_wildcards_list_the_plates_and_lead_to_a_route(server: ServerProcess, de
 
 
 def test_no_plate_stands_in_an_address(server: ServerProcess, desk: Desk) -> None:
-    drive(server, "鲁HB0006", (0, 1))
+    drive(server, "桂CN84H1", (0, 1))
     page = desk.log_in(next_path="/search")
-    ask(page, "鲁HB0006")
+    ask(page, "桂CN84H1")
     page.locator("#legs tbody a", has_text="迎宾大道西卡口").click()
     page.get_by_role("link", name="查询该车轨迹").click()
-    expect(page.locator("#plate")).to_have_value("鲁HB0006")
-    ask(page, "鲁HB0006")
+    expect(page.locator("#plate")).to_have_value("桂CN84H1")
+    ask(page, "桂CN84H1")
     expect(page.locator("#legs tbody tr")).to_have_count(2)
     assert not any("HB0006" in url for url in desk.requested)
 
@@ -131,12 +131,12 @@ def test_no_plate_stands_in_an_address(server: ServerProcess, desk: Desk) -> Non
 def test_every_search_stands_in_the_audit_log(
     server: ServerProcess, sit_down: Callable[..., Desk]
 ) -> None:
-    drive(server, "鲁HB0007", (0, 1))
+    drive(server, "晋L2U376", (0, 1))
     page = sit_down().log_in("wang", "/search")
-    ask(page, "鲁HB0007")
+    ask(page, "晋L2U376")
     expect(page.locator("#legs")).to_be_visible()
     log = sit_down().log_in("admin", "/audit")
-    row = log.locator("#records tr", has_text="鲁HB0007").first
+    row = log.locator("#records tr", has_text="晋L2U376").first
     expect(row).to_contain_text("wang")
     expect(row).to_contain_text("被盗抢车辆")
     expect(row).to_contain_text(CASE)
@@ -232,12 +232,12 @@ def test_a_post_from_elsewhere_is_refused(server: ServerProcess, desk: Desk) -> 
 
 
 def test_the_language_is_chosen_and_kept(server: ServerProcess, desk: Desk) -> None:
-    drive(server, "鲁HB0008", (0, 1))
+    drive(server, "琼A19S5F", (0, 1))
     page = desk.log_in(next_path="/search")
     assert page.get_attribute("html", "lang") == "zh-CN"
     page.get_by_role("button", name="English").click()
     expect(page.locator("h1")).to_have_text("Vehicle search")
-    ask(page, "鲁HB0008")
+    ask(page, "琼A19S5F")
     expect(page.locator("#legs tbody tr").nth(0)).to_contain_text("Yingbin Avenue West")
     desk.open("/checkpoints")
     assert page.get_attribute("html", "lang") == "en"
@@ -246,16 +246,16 @@ def test_the_language_is_chosen_and_kept(server: ServerProcess, desk: Desk) -> N
 
 
 def test_pages_work_without_scripts(server: ServerProcess, sit_down: Callable[..., Desk]) -> None:
-    drive(server, "鲁HB0009", (0, 1))
-    server.watch("鲁HB0009")
-    server.roadside(2).sees("鲁HB0009")
+    drive(server, "陕G7X402", (0, 1))
+    server.watch("陕G7X402")
+    server.roadside(2).sees("陕G7X402")
     desk = sit_down(java_script_enabled=False)
     page = desk.log_in()
-    card = page.locator("#unsigned .card", has_text="鲁HB0009")
+    card = page.locator("#unsigned .card", has_text="陕G7X402")
     card.get_by_role("button", name="签收").click()
-    expect(page.locator("#handled .done", has_text="鲁HB0009")).to_contain_text("012345")
+    expect(page.locator("#handled .done", has_text="陕G7X402")).to_contain_text("012345")
     desk.open("/search")
-    ask(page, "鲁HB0009")
+    ask(page, "陕G7X402")
     expect(page.locator("#legs tbody tr")).to_have_count(3)
     desk.open("/passages?checkpoint=kk-west")
     expect(page.locator(".tile").first).to_be_visible()
@@ -265,9 +265,9 @@ def test_a_browser_without_webgl_is_told_to_read_the_table(
     server: ServerProcess, desk: Desk
 ) -> None:
     desk.page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
-    drive(server, "鲁HB0010", (0, 1))
+    drive(server, "黑M53Q8Z", (0, 1))
     page = desk.log_in(next_path="/search")
-    ask(page, "鲁HB0010")
+    ask(page, "黑M53Q8Z")
     expect(page.locator("[data-map-fallback]")).to_be_visible()
     expect(page.locator("#map")).to_have_attribute("data-map-state", "failed")
     expect(page.locator("#legs tbody tr")).to_have_count(2)

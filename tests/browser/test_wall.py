@@ -13,6 +13,21 @@ def card_of(page: Page, plate: str) -> Locator:
     return page.locator("#unsigned .card", has=page.locator(".plate", has_text=plate))
 
 
+def sign(page: Page, plate: str) -> None:
+    """Sign as a person does: once more if the wall took the click for one meant for another card."""
+    button = card_of(page, plate).get_by_role("button", name="签收")
+    for _ in range(10):
+        page.wait_for_timeout(600)  # longer than cards that have moved refuse a click
+        if button.is_visible():
+            button.click()
+        try:
+            expect(card_of(page, plate)).to_have_count(0, timeout=3_000)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError(f"{plate} cannot be signed")
+
+
 def test_an_alert_appears_at_once_with_its_pictures_and_reason(
     server: ServerProcess, desk: Desk
 ) -> None:
@@ -68,8 +83,7 @@ def test_the_first_signature_counts_and_every_wall_shows_whose_it_is(
     page, other = first.wall("zhang"), second.wall("wang")
     stale = sit_down(java_script_enabled=False)  # a wall that has not heard of the signature
     stale_page = stale.log_in("wang")
-    card_of(page, "鲁HA0006").get_by_role("button", name="签收").click()
-    expect(card_of(page, "鲁HA0006")).to_have_count(0)
+    sign(page, "鲁HA0006")
     expect(card_of(other, "鲁HA0006")).to_have_count(0)
     done = other.locator("#handled .done", has_text="鲁HA0006")
     expect(done).to_contain_text("012345 任城区交警大队")
@@ -97,8 +111,7 @@ def test_a_filtered_wall_shows_only_what_it_asks_for_and_says_so(
     server.roadside(0).sees("川QF4T52")
     expect(card_of(page, "川QF4T52")).to_be_visible()
     expect(card_of(page, "川QF4T51")).to_have_count(0)
-    card_of(page, "川QF4T52").get_by_role("button", name="签收").click()
-    expect(card_of(page, "川QF4T52")).to_have_count(0)
+    sign(page, "川QF4T52")
     expect(page.locator("#filtered")).to_be_visible()
 
 

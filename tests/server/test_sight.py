@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from sqlalchemy import select
 
 from server import audit
 from server.alerts.routes import events_after
+from server.alerts.service import AlertFilter
 from server.auth.accounts import set_areas
 from server.auth.areas import put_area
 from server.auth.guards import SESSION_COOKIE
@@ -135,6 +137,12 @@ def test_an_old_picture_needs_an_approval_unless_an_alert_holds_it(sqlite_site: 
         assert person.get(rows[OTHER]).content == data
 
 
+def apply_for(person: Person, plate: str) -> httpx.Response:
+    """Ask that a plate be watched, whether that is allowed or not."""
+    body = {"plate": plate, "reason": "stolen", "level": 2, "case_number": "A1"}
+    return person.post("/api/v1/watchlist", body)
+
+
 def test_an_answer_does_not_tell_that_there_was_something_to_hide(sqlite_site: Site) -> None:
     """A protected plate and one that never passed are answered alike, but for what was asked."""
     site = sqlite_site
@@ -152,8 +160,14 @@ def test_an_answer_does_not_tell_that_there_was_something_to_hide(sqlite_site: S
     one, two = (person.get(f"/api/v1/passages/{p}") for p in (secret["passage_id"], nothing))
     assert one.status_code == two.status_code == 404
     assert one.text.replace(secret["passage_id"], nothing) == two.text
-    officer = site.as_role("officer")
-    assert officer.watch(SECRET) < officer.watch(never)
+
+
+def test_a_protected_plate_is_not_watched(sqlite_site: Site) -> None:
+    site = sqlite_site
+    protect(site)
+    refused = apply_for(site.as_role("officer"), SECRET)
+    assert (refused.status_code, refused.json()["field"]) == (422, "plate")
+    assert site.as_role("operator").get("/api/v1/watchlist").json() == []
 
 
 def test_nobody_signs_or_hears_of_an_alert_that_he_may_not_see(sqlite_site: Site) -> None:
@@ -166,7 +180,7 @@ def test_nobody_signs_or_hears_of_an_alert_that_he_may_not_see(sqlite_site: Site
     assert officer.get(f"/api/v1/alerts/{alert['id']}").status_code == 404
     assert officer.post(f"/api/v1/alerts/{alert['id']}/sign").status_code == 404
     heard = {
-        name: events_after(site.context, 0, person.client.cookies[SESSION_COOKIE])
+        name: events_after(site.context, 0, person.client.cookies[SESSION_COOKIE], AlertFilter())
         for name, person in (("officer", officer), ("custodian", custodian))
     }
     assert heard["officer"] == []
@@ -180,14 +194,14 @@ def test_looking_for_a_protected_plate_is_known_to_the_custodian_alone(site: Sit
     for plate in (SECRET, "鲁H0000?", "鲁H*", "京*"):
         officer.get("/api/v1/passages", plate=plate, **PURPOSE)
     officer.get(f"/api/v1/trajectories/{SECRET}", **PURPOSE)
-    officer.watch(SECRET)
+    assert apply_for(officer, SECRET).status_code == 422
     sought = custodian.get("/api/v1/protected-plates/sought").json()
     assert [(r["user_name"], r["action"], r["detail"]["plate"]) for r in reversed(sought)] == [
         ("officer", "passage.search", SECRET),
         ("officer", "passage.search", "鲁H0000?"),
         ("officer", "passage.search", "鲁H*"),
         ("officer", "trajectory.build", SECRET),
-        ("officer", "watchlist.add", SECRET),
+        ("officer", "watchlist.protected", SECRET),
     ]
     administrator = site.as_role("administrator")
     assert administrator.get("/api/v1/protected-plates/sought").status_code == 403

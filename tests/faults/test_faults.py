@@ -235,6 +235,22 @@ def end(box: Box, camera: LiveCamera, drives: list[Drive]) -> None:
     assert box.stop() == 0, box.story()
 
 
+def book_live(
+    drives: list[Drive], camera: LiveCamera, roadside: RoadsideServer, box: Box, book
+) -> None:
+    """Hold the agent to the vehicles that the camera showed.
+
+    On a machine without a moment to spare the camera itself may be silent; a vehicle of which it
+    gave hardly a picture is no loss of the agent: it is counted by itself.
+    """
+    shown = [drive for drive in drives if camera.shown[drive.plate] >= SHOWN]
+    hardly = [drive.plate for drive in drives if drive not in shown]
+    known = [t for t in arrived(roadside) if not any(fnmatch(plate, t) for plate in hardly)]
+    assert len(shown) >= len(drives) / 2, box.story()
+    found = Balance.of([drive.plate for drive in shown], known)
+    book(found, box.story, hardly_shown_by_the_camera=len(hardly))
+
+
 @pytest.mark.parametrize("by_s", [-3600.0, 86400.0], ids=["back an hour", "forward a day"])
 def test_a_clock_that_is_set(by_s: float, box: Box, roadside: RoadsideServer, on_air, book) -> None:
     """In the middle of a vehicle, whose passage is neither torn in two nor joined to another."""
@@ -248,14 +264,13 @@ def test_a_clock_that_is_set(by_s: float, box: Box, roadside: RoadsideServer, on
     new.replace(box.offset)
     end(box, camera, drives)
     assert "the clock was set" in box.story()
-    book(balance(drives, roadside), box.story)
+    book_live(drives, camera, roadside, box, book)
 
 
 def test_a_camera_that_flaps(box: Box, roadside: RoadsideServer, on_air, book) -> None:
     """It is cut, hangs, lies and fails, between vehicles and in the middle of each.
 
-    A vehicle is followed over an outage as long as ``close_after_s``. One of which the camera gave
-    hardly a picture, because it was away, is no loss of the agent: it is counted by itself.
+    A vehicle is followed over an outage as long as ``close_after_s``.
     """
     drives = traffic(12 if FULL_SIZE else 4, seconds=3.8, gaps_s=(0.8,))
     box.close_after_s = 4.0
@@ -271,12 +286,7 @@ def test_a_camera_that_flaps(box: Box, roadside: RoadsideServer, on_air, book) -
         camera.fault = ""
     end(box, camera, drives)
     assert "camera lost" in (box.root / "agent-001.log").read_text()
-    shown = [drive for drive in drives if camera.shown[drive.plate] >= SHOWN]
-    hardly = [drive.plate for drive in drives if drive not in shown]
-    known = [t for t in arrived(roadside) if not any(fnmatch(plate, t) for plate in hardly)]
-    assert shown, box.story()
-    found = Balance.of([drive.plate for drive in shown], known)
-    book(found, box.story, hardly_shown_by_the_camera=len(hardly))
+    book_live(drives, camera, roadside, box, book)
 
 
 def test_settings_that_change_while_a_vehicle_is_in_view(
@@ -304,4 +314,4 @@ def test_settings_that_change_while_a_vehicle_is_in_view(
     lanes = {p["plate"]["text"]: p.get("lane") for p in roadside.passages.values()}
     assert lanes[drives[0].plate] is None
     assert lanes[drives[-1].plate] == 3
-    book(balance(drives, roadside), box.story)
+    book_live(drives, camera, roadside, box, book)

@@ -34,9 +34,12 @@ def test_a_plate_at_the_usual_height_gives_its_speed(kmh, x_m):
     assert GAUGE.speed_kmh(drive(kmh, x_m=x_m), SIZE) == pytest.approx(kmh, rel=0.005)
 
 
-@given(kmh=st.floats(20, 100), height_m=st.floats(0.40, 0.80))
-def test_an_unusual_height_costs_no_more_than_six_percent(kmh, height_m):
-    assert GAUGE.speed_kmh(drive(kmh, height_m=height_m), SIZE) == pytest.approx(kmh, rel=0.06)
+@given(kmh=st.floats(20, 100), height_m=st.floats(0.40, 0.82))
+def test_an_unusual_height_costs_what_it_brings_the_plate_nearer_to_the_camera(kmh, height_m):
+    """By similar triangles; some six percent for a plate 0.82 m above the road."""
+    nearer = (CAMERA.height_m - PLATE_HEIGHT_M) / (CAMERA.height_m - height_m)
+    found = GAUGE.speed_kmh(drive(kmh, height_m=height_m), SIZE)
+    assert found == pytest.approx(kmh * nearer, rel=0.005)
 
 
 @given(kmh=st.floats(30, 120), seconds=st.floats(0.5, 1.0))

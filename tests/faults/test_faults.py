@@ -241,10 +241,12 @@ def book_live(
     """Hold the agent to the vehicles that the camera showed.
 
     On a machine without a moment to spare the camera itself may be silent; a vehicle of which it
-    gave hardly a picture is no loss of the agent: it is counted by itself.
+    gave hardly a picture is no loss of the agent: it is counted by itself. The agent's log must say
+    that the camera was away: an agent that does not ask for pictures is not excused.
     """
     shown = [drive for drive in drives if camera.shown[drive.plate] >= SHOWN]
     hardly = [drive.plate for drive in drives if drive not in shown]
+    assert not hardly or "camera lost" in box.story(), f"not asked for pictures of {hardly}"
     known = [t for t in arrived(roadside) if not any(fnmatch(plate, t) for plate in hardly)]
     assert len(shown) >= len(drives) / 2, box.story()
     found = Balance.of([drive.plate for drive in shown], known)

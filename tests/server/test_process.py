@@ -368,8 +368,8 @@ def test_servers_that_migrate_at_once_migrate_once(settings: Settings) -> None:
     assert [migration.returncode for migration in migrations] == [0, 0, 0], said
     schema.require_newest(database.engine)
     with database.read() as session:
-        counters = session.execute(text("SELECT count(*), count(DISTINCT name) FROM counter")).one()
-        assert counters[0] == counters[1] > 0, "each counter was made once"
+        names = session.execute(text("SELECT name FROM counter")).scalars().all()
+    assert sorted(names) == ["alert", "application", "audit", "watchlist"]
     database.close()
 
 

@@ -20,7 +20,7 @@ say "[2/3] 依赖 dependencies (constraints.txt)"
 # The shim goes in the same call, so that paddlex's opencv-contrib-python is already answered for
 # (docs/decisions/0003) and no second cv2 lands on disk.
 "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input -c constraints.txt \
-    ./packaging/opencv-contrib-python -e '.[vision,paddle,agent,server,rendering,dev]' >>"$LOG" 2>&1 &
+    ./packaging/opencv-contrib-python -e '.[vision,paddle,agent,server,rendering,bench,dev]' >>"$LOG" 2>&1 &
 PIP=$!
 TOTAL=$(grep -c '==' constraints.txt)
 while kill -0 "$PIP" 2>/dev/null; do

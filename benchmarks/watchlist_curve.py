@@ -12,7 +12,7 @@ rest as good as the easy half.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import numpy as np
 from anpr import load_reader
 from anpr.plate import UNREAD, PlateKind
 from anpr.types import Detection, Quad
-from anpr.watch import Glyph
+from anpr.watch import Alternative, Glyph
 from anpr.watch.likeness import differences, plates_meant
 from benchmarks.rendering.glyphs import OwnGlyphs
 from benchmarks.rendering.plates import draw_plate
@@ -143,7 +143,7 @@ def take(plates: int) -> Iterator[Taken]:
         image, quad = _spoiled(drawn.image, rng, is_hard=is_hard)
         reads = reader.read_detections(image, [Detection(quad, 0.9, 1)])
         if reads and reads[0].text:
-            found = tuple(Glyph(c.char, c.score, c.alternatives[:5]) for c in reads[0].characters)
+            found = tuple(_glyph(c.char, c.score, c.alternatives[:5]) for c in reads[0].characters)
             yield Taken(text, found, is_hard)
 
 
@@ -180,5 +180,9 @@ def _as_json(one: Taken) -> str:
 
 def _from_json(line: str) -> Taken:
     text, is_hard, found = json.loads(line)
-    glyphs = tuple(Glyph(char, score, tuple(map(tuple, others))) for char, score, others in found)
+    glyphs = tuple(_glyph(char, score, others) for char, score, others in found)
     return Taken(text, glyphs, is_hard)
+
+
+def _glyph(char: str, score: float, others: Iterable[Sequence[Any]]) -> Glyph:
+    return Glyph(char, score, tuple(Alternative(*other) for other in others))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert
 
 from anpr.plate import PROVINCES
-from anpr.watch import Glyph, Seen
+from anpr.watch import Alternative, Glyph, Seen
 from benchmarks.roadside import plate
 from server.db import Database
 from server.tables import Counter, WatchlistEntry
@@ -100,7 +100,9 @@ def reads(count: int, seed: int = 5) -> Iterator[Seen]:
 def _glyph(char: str, pick: random.Random) -> Glyph:
     luck = pick.random()
     if luck < 0.96:
-        return Glyph(char, 0.999, (("8", 0.0004), ("B", 0.0002)))
+        return Glyph(char, 0.999, (Alternative("8", 0.0004), Alternative("B", 0.0002)))
     if luck < 0.99:
-        return Glyph(char, 0.93, ((pick.choice(_SERIAL), 0.04), ("B", 0.01)))
-    return Glyph(char, 0.55, ((pick.choice(_SERIAL), 0.3), (pick.choice(_SERIAL), 0.08)))
+        others = (Alternative(pick.choice(_SERIAL), 0.04), Alternative("B", 0.01))
+        return Glyph(char, 0.93, others)
+    others = (Alternative(pick.choice(_SERIAL), 0.3), Alternative(pick.choice(_SERIAL), 0.08))
+    return Glyph(char, 0.55, others)

@@ -6,11 +6,12 @@ meant; :func:`judge` says whether one is, and why.
 
 from anpr.watch.index import Indexed, WatchIndex
 from anpr.watch.judging import Match, Seen, Watched, fits, judge
-from anpr.watch.likeness import Difference, Glyph, likely_instead, misreads_of
+from anpr.watch.likeness import Alternative, Difference, Glyph, likely_instead, misreads_of
 from anpr.watch.patterns import Shape, is_shaped, shape_of
 from anpr.watch.reading import seen_of
 
 __all__ = [
+    "Alternative",
     "Difference",
     "Glyph",
     "Indexed",

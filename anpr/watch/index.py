@@ -1,9 +1,11 @@
 """Which entries may be meant by a read: found among a million in microseconds.
 
-* whole plates: eight characters are one 64-bit number; numbers lie sorted in an array, so a
-  million plates take 12 MB and are sorted with the interpreter's lock released;
-* fuzzy: the plates that a read may mean are written out (few, see :mod:`anpr.watch.likeness`) and
-  looked up together;
+* whole plates: the interpreter's 64-bit hashes of their texts lie sorted in an array, and a table
+  says where those with the same leading bits begin. Most reads are of nobody that is looked for
+  and cost two look-ups in that table; a million plates take 32 MB. Sorting releases the
+  interpreter's lock;
+* fuzzy: only a read that is unsure somewhere may mean other plates; these are written out (few,
+  see :mod:`anpr.watch.likeness`) and looked up one by one;
 * patterns that fix something at an end: for each length of a plate a mask of the places they fix;
   patterns of one mask are one group, and a read is hashed once per *group*, all groups together.
   A table of bits tells of most groups that nothing is there;
@@ -12,52 +14,50 @@
   that would have to be built anew for each change;
 * descriptions without a part of the plate: by the colors and kinds they name.
 
-What is added later lies in dictionaries beside the arrays until :meth:`WatchIndex.rebuilt` sorts
-it in. Nothing is removed: whoever asks checks what he is given (:func:`anpr.watch.judging.judge`)
-against the entry as it stands, and a withdrawn one no longer stands.
+What is added later lies in dictionaries beside the arrays until the index is made anew. Nothing
+is removed: whoever asks checks what he is given (:func:`anpr.watch.judging.judge`) against the
+entry as it stands, and a withdrawn one no longer stands. That goes for two texts of one hash, too.
 
 One thread adds while others ask.
 """
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anpr.plate import PROVINCES, RETIRED, SUFFIXES, UNREAD
 from anpr.watch.judging import Seen
-from anpr.watch.likeness import plates_meant
+from anpr.watch.likeness import others_meant, sure_above
 from anpr.watch.patterns import ANY_ONE, shape_of
 
-_ALPHABET: Final = dict.fromkeys(
-    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" + PROVINCES + SUFFIXES + RETIRED + "民航临试超"
+_ALPHABET: Final = "".join(
+    dict.fromkeys(
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" + PROVINCES + SUFFIXES + RETIRED + "民航临试超"
+    )
 )
-_CODE: Final = {char: code for code, char in enumerate(_ALPHABET, start=1)}
-_TABLE: Final = np.zeros(0x1_0000, np.uint8)
-for _char, _n in _CODE.items():
-    _TABLE[ord(_char)] = _n
-_UNREAD_CODE: Final = 126
-_CODE[UNREAD] = _UNREAD_CODE
-_TABLE[ord(UNREAD)] = _UNREAD_CODE
+_UNDEFINED: Final = "\ufffe"
+_CODES: Final = codecs.charmap_build(
+    ("\0" + _ALPHABET + UNREAD).ljust(128, _UNDEFINED) + _UNDEFINED * 128
+)
+"""A byte below 128 for each character of plates; others go as unread, and are told apart later."""
 _WIDTH: Final = 8
 MAX_LENGTH: Final = 16
 """Of a plate."""
-_END: Final = np.uint64(2**64 - 1)
-_OTHER_CODE: Final = 127
-"""Of a character that has no code; plates with one are not looked up as numbers."""
-_BLOOM_BITS: Final = 20
-_SHIFT: Final = 64 - _BLOOM_BITS
-_UINT_SHIFT: Final = np.uint64(_SHIFT)
-_K1: Final = np.uint64(0x9E3779B97F4A7C15)
-_K1_INT: Final = int(_K1)
-_ALL: Final = 2**64 - 1
-_SLICE: Final = 50_000
+_SLICE: Final = 1 << 18
+_HASH_BITS: Final = 64
+_FIXED: Final = bytes(0 if code == len(_ALPHABET) + 1 else 127 for code in range(256))
+"""Of a byte its mask: none for :data:`~anpr.watch.patterns.ANY_ONE`, which is spelled as unread."""
+_ODD: Final = 0x9E3779B97F4A7C15
+_BUCKETS_A_PLATE: Final = 4
+_BITS_A_PATTERN: Final = 256
+_MOST_BITS: Final = 22
 
 Ids = NDArray[np.int64]
-Keys = NDArray[np.uint64]
 Pause = Callable[[], None]
 
 
@@ -74,41 +74,29 @@ class Indexed:
     vehicle_colors: frozenset[str] = frozenset()
 
 
-def key_of(text: str) -> int | None:
-    """A text of at most eight characters as a number; None if it does not fit one."""
-    if not 0 < len(text) <= _WIDTH:
-        return None
-    key = 0
-    for char in text:
-        code = _CODE.get(char)
-        if code is None:
-            return None
-        key = key << 8 | code
-    return key
+def _number(text: str) -> int:
+    """A text of at most eight characters as a number below 2^63."""
+    return int.from_bytes(codecs.charmap_encode(text, "replace", _CODES)[0], "big")
 
 
 class _Plates:
-    """Whole plates and their entries: sorted numbers, and what came since in a dictionary.
-
-    Most reads are of nobody that is looked for: a table of bits, sixteen a plate, tells so before
-    the numbers are searched.
-    """
+    """Whole plates and their entries: sorted hashes, and what came since in a dictionary."""
 
     def __init__(self) -> None:
-        self._sorted = _Sorted(np.zeros(0, np.uint64), np.zeros(0, np.int64))
+        self._sorted = _Sorted(np.zeros(0, np.int64), np.zeros(0, np.int64))
         self._late: dict[str, tuple[int, ...]] = {}
-        """By text: what was added one by one, and what does not fit a number."""
+        """By text: what was added one by one."""
 
     def __len__(self) -> int:
-        return len(self._sorted.keys) - 1 + len(self._late)
+        return self._sorted.size + len(self._late)
 
     @property
     def late(self) -> int:
         return len(self._late)
 
-    def fill(self, keys: Keys, ids: Ids, pause: Pause) -> None:
-        """Take numbers over, in any order; sorting releases the interpreter's lock."""
-        self._sorted = _Sorted(keys, ids, pause)
+    def fill(self, hashes: Ids, ids: Ids, pause: Pause) -> None:
+        """Take hashes over, in any order; sorting releases the interpreter's lock."""
+        self._sorted = _Sorted(hashes, ids, pause)
 
     def add(self, text: str, entry_id: int) -> None:
         known = self._late.get(text, ())
@@ -117,38 +105,53 @@ class _Plates:
 
     def find(self, text: str, found: list[int]) -> None:
         """Append the entries of a plate."""
-        if self._late:
-            found += self._late.get(text, ())
-        self._sorted.find(text, found)
+        if self._late and (late := self._late.get(text)):
+            found += late
+        table = self._sorted
+        wanted = hash(text)
+        bucket = (wanted >> table.shift) + table.half
+        begin, end = table.starts[bucket], table.starts[bucket + 1]
+        if begin != end:
+            table.pick(wanted, begin, end, found)
 
 
 class _Sorted:
-    """Numbers in order and the entries they stand for; never changed."""
+    """Hashes in order and the entries they stand for; never changed.
 
-    def __init__(self, keys: Keys, ids: Ids, pause: Pause = lambda: None) -> None:
-        order = np.argsort(keys)
+    Hashes are signed, as the interpreter gives them. Their leading bits are the bucket; hashes of
+    bucket ``b`` are those from ``starts[b + half]`` to ``starts[b + half + 1]``.
+    """
+
+    def __init__(self, hashes: Ids, ids: Ids, pause: Pause = lambda: None) -> None:
+        order = np.argsort(hashes)
         pause()
-        self.keys = np.append(keys[order], _END)
-        self._ids = np.append(ids[order], 0)
+        hashes, ids = hashes[order], ids[order]
         pause()
-        bits = max(10, (16 * len(keys)).bit_length())
-        self._shift = 64 - bits
-        there = np.zeros(1 << bits, np.bool_)
-        for start in range(0, len(keys), _SLICE):
-            part = keys[start : start + _SLICE] * _K1
-            there[part >> np.uint64(self._shift)] = True
+        bits = max(10, (_BUCKETS_A_PLATE * len(hashes)).bit_length())
+        self.size = len(hashes)
+        self.shift = _HASH_BITS - bits
+        self.half = 1 << (bits - 1)
+        starts = np.full((1 << bits) + 1, len(hashes), np.uint32)
+        for begin in range(0, 1 << bits, _SLICE):
+            buckets = np.arange(begin, min(begin + _SLICE, 1 << bits), dtype=np.int64) - self.half
+            starts[begin : begin + len(buckets)] = np.searchsorted(hashes, buckets << self.shift)
             pause()
-        self._there = there.data
+        # views of the arrays give plain integers, faster than the arrays do
+        self.starts, self._hashes, self._ids = starts.data, hashes.data, ids.data
 
-    def find(self, text: str, found: list[int]) -> None:
-        key = key_of(text)
-        if key is None or not self._there[(key * _K1_INT & _ALL) >> self._shift]:
-            return
-        keys, wanted = self.keys, np.uint64(key)
-        at = int(keys.searchsorted(wanted))
-        while keys[at] == wanted:  # several entries may look for one plate
-            found.append(int(self._ids[at]))
-            at += 1
+    def pick(self, wanted: int, begin: int, end: int, found: list[int]) -> None:
+        """Append the entries of a hash among some."""
+        found += [self._ids[at] for at in range(begin, end) if self._hashes[at] == wanted]
+
+
+class _Masked(NamedTuple):
+    """The groups of one length as they are asked: always all four together."""
+
+    masks: Ids
+    odds: Ids
+    there: NDArray[np.bool_]
+    """By the leading bits of a hash (signed: from the end for half of them)."""
+    shift: int
 
 
 class _Groups:
@@ -156,34 +159,48 @@ class _Groups:
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
-        """Of the groups, by their masks."""
-        self._masks: Keys = np.zeros(0, np.uint64)
-        self._odds: Keys = np.zeros(0, np.uint64)
-        self._there = np.zeros(1 << _BLOOM_BITS, np.bool_)
+        """Odd factors of the groups, by their masks."""
         self._by_hash: dict[int, tuple[int, ...]] = {}
+        none = np.zeros(0, np.int64)
+        self._asked = _Masked(none, none, np.zeros(1 << 10, np.bool_), _HASH_BITS - 10)
 
-    def add(self, mask: int, value: int, entry_id: int) -> None:
-        group = self._numbers.get(mask)
-        number = len(self._numbers) if group is None else group
-        odd = hash((number, _K1_INT)) * _K1_INT & _ALL | 1  # any, but one of its own
-        if group is None:
-            self._numbers[mask] = len(self._numbers)
-            # readers take _odds first: what they take after it is at least as long
-            self._masks = np.append(self._masks, np.uint64(mask))
-            self._odds = np.append(self._odds, np.uint64(odd))
-        hashed = value * odd & _ALL
+    def add(self, part: str, entry_id: int) -> None:
+        """Take a pattern, ``?`` where it fixes nothing."""
+        codes = codecs.charmap_encode(part, "replace", _CODES)[0]
+        mask = int.from_bytes(codes.translate(_FIXED), "big")
+        value = int.from_bytes(codes, "big") & mask
+        odd = self._numbers.get(mask)
+        is_new = odd is None
+        if odd is None:
+            odd = _signed(hash((len(self._numbers), _ODD)) * _ODD | 1)  # any, but one of its own
+            self._numbers[mask] = odd
+        hashed = _signed(value * odd)
         known = self._by_hash.get(hashed, ())
         if entry_id not in known:
             self._by_hash[hashed] = (*known, entry_id)
-        self._there[hashed >> _SHIFT] = True
+        masks, odds, there, shift = self._asked
+        if len(self._by_hash) * _BITS_A_PATTERN > len(there) and len(there) < 1 << _MOST_BITS:
+            shift -= 2
+            there = np.zeros(4 * len(there), np.bool_)
+            there[np.fromiter(self._by_hash, np.int64, len(self._by_hash)) >> shift] = True
+        there[hashed >> shift] = True
+        if is_new:
+            masks, odds = np.append(masks, np.int64(mask)), np.append(odds, np.int64(odd))
+        if is_new or there is not self._asked.there:
+            self._asked = _Masked(masks, odds, there, shift)
 
     def find(self, key: int, found: list[int]) -> None:
-        odds = self._odds
-        hashed = (self._masks[: len(odds)] & np.uint64(key)) * odds
-        there = self._there.take(hashed >> _UINT_SHIFT)
-        if np.count_nonzero(there):
-            for one in hashed[there].tolist():
+        masks, odds, there, shift = self._asked
+        hashed = (masks & key) * odds
+        some = there.take(hashed >> shift)
+        if np.count_nonzero(some):
+            for one in hashed[some].tolist():
                 found += self._by_hash.get(one, ())
+
+
+def _signed(number: int) -> int:
+    """The last 64 bits as a signed number."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 class _Patterns:
@@ -208,10 +225,10 @@ class _Patterns:
             # of a longer plate its first eight places are looked at, or if nothing is fixed
             # there its last eight, in a table of their own
             part, table = (first, length) if first.strip(ANY_ONE) else (last, -length)
-            mask, value = _masked(part)
-            if table not in self._by_length:
-                self._by_length[table] = _Groups()
-            self._by_length[table].add(mask, value, entry_id)
+            groups = self._by_length.get(table)
+            if groups is None:
+                groups = self._by_length[table] = _Groups()
+            groups.add(part, entry_id)
 
     def _add_run(self, middles: Iterable[str], entry_id: int) -> None:
         runs = [run for middle in middles for run in middle.split(ANY_ONE)]
@@ -230,10 +247,11 @@ class _Patterns:
             groups.find(_number(text[:_WIDTH]), found)
         if size > _WIDTH and (groups := self._by_length.get(-size)) is not None:
             groups.find(_number(text[-_WIDTH:]), found)
+        by_run = self._by_run
         for length in self._runs:
             for start in range(size - length + 1):
-                ids = self._by_run.get(text[start : start + length])
-                if ids:
+                ids = by_run.get(text[start : start + length])
+                if ids is not None:
                     found += ids
 
 
@@ -264,27 +282,31 @@ class WatchIndex:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._exact, self._fuzzy = _Plates(), _Plates()
+        self._whole, self._fuzzy = _Plates(), _Plates()
+        """All whole plates, by their own text; the fuzzy ones once more, by what is meant."""
         self._patterns, self._descriptions = _Patterns(), _Descriptions()
         self._tolerance = 0.0
         """The widest of the fuzzy entries."""
+        self._sure = 0.0
+        """The score above which no character can stand for another at that tolerance."""
 
     @property
     def late(self) -> int:
         """Whole plates that were added since the index was built; many slow nothing but memory."""
-        return self._exact.late + self._fuzzy.late
+        return self._whole.late
 
     def __len__(self) -> int:
         """Count whole plates."""
-        return len(self._exact) + len(self._fuzzy)
+        return len(self._whole)
 
     def add(self, entry: Indexed) -> None:
         """Take an entry in; doing so again is harmless."""
         if entry.match == "exact":
-            self._exact.add(entry.plate, entry.entry_id)
+            self._whole.add(entry.plate, entry.entry_id)
         elif entry.match == "fuzzy":
-            self._tolerance = max(self._tolerance, entry.tolerance)
+            self._widen(entry.tolerance)
             self._fuzzy.add(entry.plate, entry.entry_id)
+            self._whole.add(entry.plate, entry.entry_id)
         elif entry.plate:
             self._patterns.add(entry.plate, entry.entry_id)
         else:
@@ -293,18 +315,25 @@ class WatchIndex:
     def candidates(self, seen: Seen) -> list[int]:
         """Entries that may be meant: all that :func:`~anpr.watch.judging.fits`, and a few more."""
         found: list[int] = []
-        if seen.plate:
-            if UNREAD not in seen.plate:
-                self._exact.find(seen.plate, found)
-            if self._tolerance:
-                for plate in self._meant(seen):
-                    self._fuzzy.find(plate, found)
-            self._patterns.find(seen.plate, found)
+        plate = seen.plate
+        if plate:
+            self._whole.find(plate, found)
+            if self._tolerance and seen.glyphs:
+                sure = self._sure
+                for glyph in seen.glyphs:
+                    if glyph.score <= sure or glyph.char == UNREAD:
+                        for other in others_meant(plate, seen.glyphs, self._tolerance):
+                            self._fuzzy.find(other, found)
+                        break
+            self._patterns.find(plate, found)
         self._descriptions.find(seen, found)
         return found
 
-    def _meant(self, seen: Seen) -> Iterable[str]:
-        return plates_meant(seen.glyphs, self._tolerance) if seen.glyphs else (seen.plate,)
+    def _widen(self, tolerance: float) -> None:
+        if tolerance > self._tolerance:
+            # the score first: who asks meanwhile looks at one place too many, not too few
+            self._sure = max(sure_above(tolerance, 0), sure_above(tolerance, 1))
+            self._tolerance = tolerance
 
 
 class Builder:
@@ -313,27 +342,17 @@ class Builder:
     def __init__(self) -> None:
         """Start with nothing."""
         self.index = WatchIndex()
-        self._keys: dict[str, list[Keys]] = {"exact": [], "fuzzy": []}
+        self._hashes: dict[str, list[Ids]] = {"exact": [], "fuzzy": []}
         self._ids: dict[str, list[Ids]] = {"exact": [], "fuzzy": []}
 
     def add_plates(
-        self, match: str, plates: Sequence[str], ids: Sequence[int], tolerance: float = 0.0
+        self, match: str, plates: Sequence[str], ids: Iterable[int], tolerance: float = 0.0
     ) -> None:
         """Take whole plates of one way of matching; ``tolerance`` is the widest of them."""
-        points = np.array(plates, "<U16").view(np.uint32).reshape(len(plates), -1)
-        codes = _TABLE[np.minimum(points, 0xFFFF)]
-        plain = ((codes != 0) == (points != 0)).all(axis=1) & ~points[:, _WIDTH:].any(axis=1)
-        keys = np.zeros(len(plates), np.uint64)
-        for column in codes[:, :_WIDTH].T:
-            filled = column != 0
-            keys[filled] = (keys[filled] << np.uint64(8)) | column[filled]
-        self._keys[match].append(keys[plain])
-        numbers = np.array(ids, np.int64)
-        self._ids[match].append(numbers[plain])
+        self._hashes[match].append(np.fromiter(map(hash, plates), np.int64, len(plates)))
+        self._ids[match].append(np.fromiter(ids, np.int64, len(plates)))
         if match == "fuzzy":
-            self.index._tolerance = max(self.index._tolerance, tolerance)  # noqa: SLF001
-        for n in np.flatnonzero(~plain).tolist():  # hardly ever any
-            self.index.add(Indexed(int(ids[n]), match, plates[n], tolerance))
+            self.index._widen(tolerance)  # noqa: SLF001
 
     def add(self, entry: Indexed) -> None:
         """Take an entry of any kind."""
@@ -341,11 +360,14 @@ class Builder:
 
     def done(self, pause: Pause = lambda: None) -> WatchIndex:
         """Sort and give the index; ``pause`` is called between the longer pieces of work."""
-        for match, plates in (("exact", self.index._exact), ("fuzzy", self.index._fuzzy)):  # noqa: SLF001
-            if self._keys[match]:
-                keys, ids = np.concatenate(self._keys[match]), np.concatenate(self._ids[match])
-                pause()
-                plates.fill(keys, ids, pause)
+        for kinds, plates in (
+            (("exact", "fuzzy"), self.index._whole),  # noqa: SLF001
+            (("fuzzy",), self.index._fuzzy),  # noqa: SLF001
+        ):
+            hashes = [part for kind in kinds for part in self._hashes[kind]]
+            ids = [part for kind in kinds for part in self._ids[kind]]
+            if hashes:
+                plates.fill(np.concatenate(hashes), np.concatenate(ids), pause)
                 pause()
         return self.index
 
@@ -372,21 +394,3 @@ def built(entries: Iterable[Indexed]) -> WatchIndex:
 def _chunks(items: Sequence[Indexed], size: int) -> Iterator[Sequence[Indexed]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _masked(part: str) -> tuple[int, int]:
-    """The mask of what a part fixes, and its number under that mask."""
-    mask = value = 0
-    for char in part:
-        is_fixed = char != ANY_ONE
-        mask = mask << 8 | (255 if is_fixed else 0)
-        value = value << 8 | (_CODE.get(char, _OTHER_CODE) if is_fixed else 0)
-    return mask, value
-
-
-def _number(text: str) -> int:
-    """A text of at most eight characters as a number, whatever the characters."""
-    key = 0
-    for char in text:
-        key = key << 8 | _CODE.get(char, _OTHER_CODE)
-    return key

@@ -4,24 +4,24 @@ What :class:`anpr.watch.index.WatchIndex` finds at speed is checked here, so tha
 index thinks, this decides; the tests hold the two together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from anpr.plate import UNREAD
-from anpr.watch.likeness import Difference, Glyph, differences
+from anpr.watch.likeness import Character, Difference, differences
 from anpr.watch.patterns import is_shaped, shape_of
 
 MatchKind = Literal["exact", "fuzzy", "pattern", "description"]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What was seen of a vehicle. Texts are normalised; '' and ``unknown`` say nothing."""
 
     plate: str
-    glyphs: tuple[Glyph, ...] = ()
+    glyphs: Sequence[Character] = ()
     """One per character of ``plate``, if the reader told; else nothing is fuzzy about it."""
     plate_kind: str = "unknown"
     plate_color: str = "unknown"
@@ -98,9 +98,10 @@ def judge(
     """
     if watched.places is not None and place not in watched.places:
         return None
-    if not any(watched.holds(at, zone) for at in instants):
-        return None
-    return fits(watched, seen)
+    for at in instants:
+        if watched.holds(at, zone):
+            return fits(watched, seen)
+    return None
 
 
 def fits(watched: Watched, seen: Seen) -> Match | None:

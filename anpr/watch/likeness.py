@@ -6,8 +6,8 @@ likelier ``a`` is than ``b``:
     cost = log10(p(a) / p(b)) / 3,  limited to [0, 1]
 
 so that 0 is "as likely", 0.33 "ten times less", 1 "a thousand times less" and no match at all.
-p(a) is the score of the read. p(b) is what the reader itself gave ``b`` as an alternative, or, if
-that is more, the part of its remaining doubt that falls to a look-alike:
+p(a) is the score of the read. p(b) is what the reader itself gave ``b`` as an alternative (no more
+than p(a) leaves), or, if that is more, the part of its remaining doubt that falls to a look-alike:
 ``(1 - p(a)) * 10 ** (-2.5 * substitution_cost)`` after the table of confusions. A character that
 was read surely and looks like nothing else therefore has no "instead" at all: uncertain *and*
 confusable, never any one character. Only of an unsure province every other one may stand there, for
@@ -15,10 +15,11 @@ that is how readers err; costs are divided by 5 instead of 3 in that place. Scor
 are at times surely wrong (association matrices after Oliveira-Neto et al., TR-C 21, 2012).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log10
-from typing import Final
+from functools import lru_cache
+from math import inf, log10
+from typing import Final, NamedTuple, Protocol
 
 from anpr.plate import PROVINCES, UNREAD
 from anpr.plate.confusion import COSTS
@@ -45,13 +46,47 @@ they name."""
 _SERIAL = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
-@dataclass(frozen=True, slots=True)
-class Glyph:
+class Considered(Protocol):
+    """A character that the reader considered instead."""
+
+    @property
+    def char(self) -> str:
+        """The character."""
+
+    @property
+    def score(self) -> float:
+        """Its probability, in [0, 1]."""
+
+
+class Character(Protocol):
+    """A character as read; a wire message's is one, and so is a :class:`Glyph`."""
+
+    @property
+    def char(self) -> str:
+        """What was chosen; ``?`` if nothing is claimed."""
+
+    @property
+    def score(self) -> float:
+        """How surely, in [0, 1]."""
+
+    @property
+    def alternatives(self) -> Sequence[Considered]:
+        """What else was considered."""
+
+
+class Alternative(NamedTuple):
+    """A character that was considered, and its probability."""
+
+    char: str
+    score: float
+
+
+class Glyph(NamedTuple):
     """A character as read: what was chosen, how surely in [0, 1], and what else was considered."""
 
     char: str
     score: float
-    alternatives: tuple[tuple[str, float], ...] = ()
+    alternatives: Sequence[Considered] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +105,49 @@ class Difference:
         return f"{self.read}≈{self.wanted} ({self.cost:.2f})"
 
 
-def _like() -> dict[str, tuple[tuple[str, float], ...]]:
-    found: dict[str, list[tuple[str, float]]] = {}
+def _shares() -> dict[str, dict[str, float]]:
+    """The part of the doubt about a character that falls to each of its look-alikes."""
+    found: dict[str, dict[str, float]] = {}
     for pair, cost in COSTS.items():
         if not cost:  # one spelling of the two is never read: anpr.plate.normalise
             continue
         a, b = sorted(pair)
-        for one, other in ((a, b), (b, a)):
-            found.setdefault(one, []).append((other, 10 ** (-SHARPNESS * cost)))
-    return {one: tuple(sorted(others, key=lambda o: -o[1])) for one, others in found.items()}
+        found.setdefault(a, {})[b] = found.setdefault(b, {})[a] = 10 ** (-SHARPNESS * cost)
+    return found
 
 
-_LIKE: Final = _like()
-_LIKE_FIRST: Final = {
-    one: tuple(
-        (other, max(ANY_PROVINCE, dict(_LIKE.get(one, ())).get(other, 0.0)))
+_Table = dict[str, tuple[tuple[str, float], ...]]
+
+
+def _surcharges(shares: dict[str, dict[str, float]], decades: float) -> _Table:
+    """What a look-alike costs beyond an even share of all the doubt; the cheapest first."""
+    return {
+        char: tuple(
+            sorted(
+                ((other, -log10(share) / decades) for other, share in others.items()),
+                key=lambda one: (one[1], one[0]),
+            )
+        )
+        for char, others in shares.items()
+    }
+
+
+_SHARES: Final = _shares()
+_SHARES_FIRST: Final = {
+    one: {
+        other: max(ANY_PROVINCE, _SHARES.get(one, {}).get(other, 0.0))
         for other in PROVINCES
         if other != one
-    )
+    }
     for one in PROVINCES
 }
-_CLOSEST: Final = max(share for others in _LIKE.values() for _, share in others)
+_LIKE: Final = _surcharges(_SHARES, DECADES)
+_LIKE_FIRST: Final = _surcharges(_SHARES_FIRST, PROVINCE_DECADES)
+_CLOSEST: Final = max(share for others in _SHARES.values() for share in others.values())
+_CLOSEST_FIRST: Final = max(s for others in _SHARES_FIRST.values() for s in others.values())
 
 
-def likely_instead(glyph: Glyph, place: int, limit: float) -> tuple[tuple[str, float], ...]:
+def likely_instead(glyph: Character, place: int, limit: float) -> tuple[tuple[str, float], ...]:
     """Which characters may stand where one was read, each with its cost, cheapest first.
 
     Args:
@@ -101,26 +155,44 @@ def likely_instead(glyph: Glyph, place: int, limit: float) -> tuple[tuple[str, f
         place: Where, from 0; the first place of a plate has provinces alone.
         limit: Costs above are left out.
     """
-    if glyph.char == UNREAD:
+    read, score = glyph.char, glyph.score
+    if read == UNREAD:
         return _unread(glyph, place, limit)
-    decades = PROVINCE_DECADES if place == 0 else DECADES
-    sure = min(max(glyph.score, LEAST_SURE), SUREST)
-    floor = sure * 10 ** (-decades * limit)
-    likely = {char: score for char, score in glyph.alternatives if score >= floor}
-    if (1 - sure) * _CLOSEST >= floor:
-        for char, share in (_LIKE_FIRST if place == 0 else _LIKE).get(glyph.char, ()):
-            likely[char] = max(likely.get(char, 0.0), (1 - sure) * share)
-    costs = (
-        (char, min(1.0, max(0.0, log10(sure / score) / decades)))
-        for char, score in likely.items()
-        if score > 0 and char not in {glyph.char, UNREAD}
-    )
-    return tuple(
-        sorted((one for one in costs if one[1] <= limit), key=lambda one: (one[1], one[0]))
-    )
+    decades, like = (DECADES, _LIKE) if place else (PROVINCE_DECADES, _LIKE_FIRST)
+    sure = min(max(score, LEAST_SURE), SUREST)
+    costs: dict[str, float] = {}
+    floor, left = sure * 10 ** (-decades * limit), 1.0 - score
+    for one in glyph.alternatives:
+        other = min(one.score, left)
+        if other >= floor and other > 0 and one.char not in {read, UNREAD}:
+            cost = max(0.0, log10(sure / other) / decades)
+            if cost <= limit and cost < costs.get(one.char, inf):
+                costs[one.char] = cost
+    even = log10(sure / (1.0 - sure)) / decades
+    for char, more in like.get(read, ()):
+        cost = max(0.0, even + more)
+        if cost > limit:
+            break
+        if cost < costs.get(char, inf):
+            costs[char] = cost
+    return tuple(sorted(costs.items(), key=lambda one: (one[1], one[0])))
 
 
-def _unread(glyph: Glyph, place: int, limit: float) -> tuple[tuple[str, float], ...]:
+@lru_cache(maxsize=1_000)
+def sure_above(tolerance: float, place: int) -> float:
+    """The score above which a character that was read has no "instead", whatever was considered.
+
+    Infinite if there is none: a tolerance so wide takes sure reads for others, too.
+    """
+    decades, closest = (DECADES, _CLOSEST) if place else (PROVINCE_DECADES, _CLOSEST_FIRST)
+    share = 10 ** (-decades * tolerance)
+    if closest / (closest + share) > SUREST - 1e-6:
+        return inf
+    considered = 1 / (1 + share) if 1 / (1 + share) < SUREST else 1 - SUREST * share
+    return max(considered, closest / (closest + share)) + 1e-9
+
+
+def _unread(glyph: Character, place: int, limit: float) -> tuple[tuple[str, float], ...]:
     """What may stand in an unread place: what was considered and not claimed, else anything."""
     if limit < UNREAD_COST:
         return ()
@@ -128,18 +200,18 @@ def _unread(glyph: Glyph, place: int, limit: float) -> tuple[tuple[str, float], 
         if limit < ANYTHING_COST:
             return ()
         return tuple((char, ANYTHING_COST) for char in (PROVINCES if place == 0 else _SERIAL))
-    best = max(score for _, score in glyph.alternatives)
+    best = max(one.score for one in glyph.alternatives)
     return tuple(
-        (char, cost)
-        for char, score in sorted(glyph.alternatives, key=lambda one: (-one[1], one[0]))
-        if score > 0
-        and char != UNREAD
-        and (cost := UNREAD_COST + log10(best / score) / DECADES) <= min(limit, 1.0)
+        (one.char, cost)
+        for one in sorted(glyph.alternatives, key=lambda one: (-one.score, one.char))
+        if one.score > 0
+        and one.char != UNREAD
+        and (cost := UNREAD_COST + log10(best / one.score) / DECADES) <= min(limit, 1.0)
     )
 
 
 def differences(
-    wanted: str, read: Sequence[Glyph], tolerance: float
+    wanted: str, read: Sequence[Character], tolerance: float
 ) -> tuple[Difference, ...] | None:
     """In what a read differs from a wanted plate; None if by too much.
 
@@ -163,56 +235,57 @@ def differences(
     return tuple(found) if total <= tolerance + 1e-9 else None
 
 
-def plates_meant(read: Sequence[Glyph], tolerance: float) -> Iterator[str]:
+def plates_meant(read: Sequence[Character], tolerance: float) -> Iterator[str]:
     """Every plate that :func:`differences` accepts for a read, the read's own text first."""
-    text = "".join(glyph.char for glyph in read)
+    text = "".join([glyph.char for glyph in read])
+    if UNREAD not in text:
+        yield text
+    yield from others_meant(text, read, tolerance)
+
+
+def others_meant(text: str, read: Sequence[Character], tolerance: float) -> list[str]:
+    """The plates besides its own text that a read may mean, as :func:`differences` accepts them.
+
+    Args:
+        text: The characters of ``read``.
+        read: The read.
+        tolerance: The bound of the summed costs.
+    """
     unread = text.count(UNREAD)
     if unread > MAX_UNREAD:
-        return
-    if not unread:
-        yield text
-    share = 10 ** (-DECADES * tolerance)
-    first = 10 ** (-PROVINCE_DECADES * tolerance)
+        return []
+    first, later = sure_above(tolerance, 0), sure_above(tolerance, 1)
     choices = [
         (place, likely)
         for place, glyph in enumerate(read)
-        if _is_doubtful(glyph, share if place else first)
+        if (glyph.score <= (later if place else first) or glyph.char == UNREAD)
         and (likely := likely_instead(glyph, place, tolerance))
     ]
+    found: list[str] = []
     for n, (place, likely) in enumerate(choices):
         before, after = text[:place], text[place + 1 :]
         for char, cost in likely:
             one = before + char + after
-            if UNREAD not in one:
-                yield one
+            if not unread or UNREAD not in one:
+                found.append(one)
             left = tolerance + 1e-9 - cost
             for other_place, others in choices[n + 1 :]:
                 if others[0][1] <= left:
-                    yield from _also(one, other_place, others, left)
+                    _change(one, other_place, others, left, found)
+    return found
 
 
-def _is_doubtful(glyph: Glyph, share: float) -> bool:
-    """Whether anything may be as likely as that share of what was read; most often nothing is."""
-    score = glyph.score
-    sure = SUREST if score > SUREST else max(LEAST_SURE, score)
-    floor = sure * share
-    if (1 - sure) * _CLOSEST >= floor or glyph.char == UNREAD:
-        return True
-    for _, other in glyph.alternatives:  # noqa: SIM110 - a generator takes twice as long
-        if other >= floor:
-            return True
-    return False
-
-
-def _also(text: str, place: int, likely: Iterable[tuple[str, float]], left: float) -> Iterator[str]:
-    """The text with a second place changed, as far as the tolerance that is left goes."""
+def _change(
+    text: str, place: int, likely: Sequence[tuple[str, float]], left: float, found: list[str]
+) -> None:
+    """Append the text with a second place changed, as far as the tolerance that is left goes."""
     before, after = text[:place], text[place + 1 :]
     if UNREAD in before or UNREAD in after:
         return
     for char, cost in likely:
         if cost > left:
             return
-        yield before + char + after
+        found.append(before + char + after)
 
 
 def misreads_of(plate: str, tolerance: float, score: float = 0.6) -> list[tuple[str, float]]:
@@ -222,7 +295,7 @@ def misreads_of(plate: str, tolerance: float, score: float = 0.6) -> list[tuple[
     """
     found: list[tuple[str, float]] = []
     for place, char in enumerate(plate):
-        for other, _ in _LIKE.get(char, ()):
+        for other in _SHARES.get(char, ()):
             back = likely_instead(Glyph(other, score), place, tolerance)
             cost = next((cost for meant, cost in back if meant == char), None)
             if cost is not None:

@@ -2,41 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
 
 from anpr.plate import is_rubbish, normalise
 from anpr.watch.judging import Seen
-from anpr.watch.likeness import Glyph
+from anpr.watch.likeness import Character, Glyph
 
 MAX_PLATE_LENGTH = 16
-
-
-class Alternative(Protocol):
-    """A character that was considered."""
-
-    @property
-    def char(self) -> str:
-        """The character."""
-
-    @property
-    def score(self) -> float:
-        """Its probability."""
-
-
-class Character(Protocol):
-    """A character of a plate."""
-
-    @property
-    def char(self) -> str:
-        """The character; ``?`` if nothing is claimed."""
-
-    @property
-    def score(self) -> float:
-        """Its probability."""
-
-    @property
-    def alternatives(self) -> Sequence[Alternative]:
-        """What else it may be."""
 
 
 def seen_of(
@@ -50,20 +21,29 @@ def seen_of(
     """What was seen of a vehicle, its plate in the one spelling; rubbish is no plate.
 
     Characters that do not go with the text are left out: nothing is fuzzy about such a plate.
+    Those that do are taken as they are, not copied: this is asked for every passage of a city.
     """
     plate = _spelled(text)
-    if not plate:
-        return Seen("", (), plate_kind, plate_color, vehicle_color)
-    glyphs: tuple[Glyph, ...] = ()
-    if len(characters) == len(plate):
-        glyphs = tuple(
-            Glyph(char, one.score, tuple((a.char, a.score) for a in one.alternatives))
-            for char, one in zip(plate, characters, strict=True)
-            if one.char == char or _spelled_alone(one.char) == char
-        )
-    if len(glyphs) != len(plate):
-        glyphs = ()
-    return Seen(plate, glyphs, plate_kind, plate_color, vehicle_color)
+    if not characters or not plate:
+        return Seen(plate, (), plate_kind, plate_color, vehicle_color)
+    if "".join([one.char for one in characters]) != plate:
+        characters = _spelled_as(plate, characters)
+    return Seen(plate, characters, plate_kind, plate_color, vehicle_color)
+
+
+def _spelled_as(plate: str, characters: Sequence[Character]) -> Sequence[Character]:
+    """The characters under the names that the plate has for them; none if they are of another."""
+    if len(characters) != len(plate):
+        return ()
+    if any(
+        one.char != char and _spelled_alone(one.char) != char
+        for char, one in zip(plate, characters, strict=True)
+    ):
+        return ()
+    return tuple(
+        Glyph(char, one.score, one.alternatives)
+        for char, one in zip(plate, characters, strict=True)
+    )
 
 
 @lru_cache(maxsize=100_000)

@@ -9,7 +9,17 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from anpr.watch import Glyph, Match, Seen, Watched, is_shaped, judge, misreads_of, shape_of
+from anpr.watch import (
+    Alternative,
+    Glyph,
+    Match,
+    Seen,
+    Watched,
+    is_shaped,
+    judge,
+    misreads_of,
+    shape_of,
+)
 from server.auth.sight import Sight
 from server.passages.areas import Polygon, within
 from server.passages.known import KnownPlates
@@ -105,7 +115,7 @@ def seen_again(passage: Passage) -> Seen:
     """What matching took of a passage when it came."""
     characters = passage.characters
     glyphs = tuple(
-        Glyph(char, c["score"], tuple((a["char"], a["score"]) for a in c["alternatives"]))
+        Glyph(char, c["score"], _considered(c["alternatives"]))
         for char, c in zip(passage.plate, characters, strict=False)
     )
     return Seen(
@@ -115,6 +125,10 @@ def seen_again(passage: Passage) -> Seen:
         passage.plate_color,
         passage.vehicle_color,
     )
+
+
+def _considered(alternatives: Iterable[dict[str, Any]]) -> tuple[Alternative, ...]:
+    return tuple(Alternative(one["char"], one["score"]) for one in alternatives)
 
 
 def _watched(session: Session, columns: dict[str, Any]) -> Watched:

@@ -16,6 +16,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ _SETTLED = 0.2
 _SAME_PICTURE = 14.0
 """Mean difference, in grey levels, up to which a JPEG shows a frame: noise is about 5."""
 _COMPARED_PX = (320, 180)
+COUNTED = ("vehicles", "captured", "plates_right", "duplicates", "mixed", "ghosts",
+           "unplated", "unplated_captured", "wrong_plate_claimed")  # fmt: skip
 
 
 def machine() -> dict[str, Any]:
@@ -179,17 +182,45 @@ def _apart(a: Any, b: Any) -> float:
 
 
 def clip_line(
-    video: Path, run: Mapping[str, Any], truth: Mapping[str, Any] | None, pictures: Path
+    video: Path,
+    run: Mapping[str, Any],
+    truth: Mapping[str, Any] | None,
+    pictures: Path,
+    loops: int = 1,
 ) -> dict[str, Any]:
     """All figures of one clip."""
     line: dict[str, Any] = {"clip": video.stem, **speed(run)}
-    if truth is not None:
+    if truth is not None and loops > 1:
+        line |= {"light": truth["light"], "loops": loops}
+        line |= loop_figures(truth, run["passages"], loops)
+    elif truth is not None:
         judged = judge(truth, run["passages"])
         line |= {"light": truth["light"], **figures(truth, judged)}
         line["pictures_of_other_frames"] = pictures_shown_falsely(video, judged, pictures)
     else:
         line |= {"passages": [_short(p) for p in run["passages"]]}
     return line
+
+
+def loop_figures(
+    truth: Mapping[str, Any], passages: Sequence[Mapping[str, Any]], loops: int
+) -> dict[str, Any]:
+    """The counts of a clip that was played so often, each time judged by itself.
+
+    Every vehicle comes once each time: one that the agent took for a repetition is missed.
+    """
+    start = datetime.fromisoformat(truth["start_at"])
+    period = timedelta(seconds=len(truth["frames"]) / truth["fps"])
+    played: list[list[Mapping[str, Any]]] = [[] for _ in range(loops)]
+    for passage in passages:
+        at = datetime.fromisoformat(passage["captured_at"])
+        nth = min(max((at - start) // period, 0), loops - 1)
+        played[nth].append(passage | {"captured_at": (at - nth * period).isoformat()})
+    each = [figures(truth, judge(truth, one)) for one in played]
+    counts = {key: sum(one[key] for one in each) for key in COUNTED}
+    wrong = Counter(what for one in each for key in ("missed", "not_wanted", "misread")
+                    for what in one[key])  # fmt: skip
+    return counts | {"passages": len(passages), "wrong": dict(wrong.most_common(20))}
 
 
 def _short(passage: Mapping[str, Any]) -> str:
@@ -204,10 +235,8 @@ def overall(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         of = [x for x in lines if light in {"all", x.get("light")}]
         sums = {
             key: sum(x[key] for x in of if key in x)
-            for key in ("vehicles", "captured", "plates_right", "duplicates", "mixed", "ghosts",
-                        "unplated", "unplated_captured", "wrong_plate_claimed",
-                        "pictures_of_other_frames")
-        }  # fmt: skip
+            for key in (*COUNTED, "pictures_of_other_frames")
+        }
         passages = sum(x["passages"] for x in of if "vehicles" in x)
         if sums["vehicles"]:
             shares[light] = sums | {
@@ -256,14 +285,16 @@ def main(arguments: list[str] | None = None) -> int:
         runs = [[video for one in runs for video in one]]
     lines = []
     for videos in runs:
-        alone = len(videos) == 1 and not chosen.cameras and chosen.loops == 1
+        shortened = chosen.loops > 1 and chosen.seconds is not None
+        alone = len(videos) == 1 and not chosen.cameras and not shortened
         truth = truth_of(videos[0]) if alone else None
         if truth is not None and chosen.seconds is not None:
             truth = _first_seconds(truth, chosen.seconds)
         with tempfile.TemporaryDirectory() as folder:
             pictures = Path(folder)
-            run = measured(plan_for(videos, chosen, pictures if truth else None))
-            lines.append(clip_line(videos[0], run, truth, pictures))
+            kept = pictures if truth and chosen.loops == 1 else None
+            run = measured(plan_for(videos, chosen, kept))
+            lines.append(clip_line(videos[0], run, truth, pictures, chosen.loops))
         if not alone:
             lines[-1]["clip"] = " + ".join(v.stem for v in videos)
         print(json.dumps(lines[-1], ensure_ascii=False) if chosen.json else _said(lines[-1]))

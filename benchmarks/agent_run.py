@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import httpx
@@ -31,7 +31,7 @@ from checkpoint_agent.outbox import Outbox
 from checkpoint_agent.outbox_values import Entry
 from checkpoint_agent.pipeline import Outcome, Pipeline
 from checkpoint_agent.recordings import Video
-from server.wire import Passage, Receipt, Result
+from server.wire import Receipt, Result
 
 START_AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 _SAMPLE_S = 1.0
@@ -77,7 +77,8 @@ class Probe:
     frame_to_outbox_ms: list[float] = field(default_factory=list)
     moment_to_outbox_s: list[float] = field(default_factory=list)
     """By the recording's clock, plus the time the work took."""
-    passages: list[Passage] = field(default_factory=list)
+    passages: IO[str] | None = None
+    """A line of JSON each: kept in memory they would count as the agent's."""
     rss_mb: list[tuple[float, float]] = field(default_factory=list)
     feeds: list[Any] = field(default_factory=list)
     began: tuple[float, float] | None = None
@@ -182,7 +183,8 @@ class NotingOutbox(Outbox):
         now_s = time.monotonic()
         for entry in entries:
             passage = entry.passage
-            PROBE.passages.append(passage)
+            if PROBE.passages is not None:
+                PROBE.passages.write(passage.model_dump_json(by_alias=True) + "\n")
             if PROBE.pictures is not None:
                 for picture in entry.pictures:
                     (PROBE.pictures / f"{picture.sha256}.jpg").write_bytes(picture.content)
@@ -245,7 +247,8 @@ def run(plan: Plan) -> dict[str, Any]:
     _put_in_place("Outbox", NotingOutbox)
     _put_in_place("Feed", NotingFeed)
     _put_in_place("open_source", lambda config, _place, clock, **_: Played(config, plan, clock))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as passages:
+        PROBE.passages = passages
         token = Path(folder) / "token"
         token.write_text("benchmark")
         config = AgentConfig.model_validate(
@@ -266,7 +269,9 @@ def run(plan: Plan) -> dict[str, Any]:
         code = agent.Agent(config, transport=httpx.MockTransport(_answer)).run()
         stop.set()
         memory.join()
-    return {**_figures(started_s), "exit_code": code}
+        passages.seek(0)
+        seen = [json.loads(line) for line in passages]
+    return {**_figures(started_s), "passages": seen, "exit_code": code}
 
 
 def _figures(started_s: float) -> dict[str, Any]:
@@ -280,7 +285,6 @@ def _figures(started_s: float) -> dict[str, Any]:
         "rss_mb": PROBE.rss_mb,
         "frame_to_outbox_ms": PROBE.frame_to_outbox_ms,
         "moment_to_outbox_s": PROBE.moment_to_outbox_s,
-        "passages": [json.loads(p.model_dump_json(by_alias=True)) for p in PROBE.passages],
     }
 
 

@@ -1,8 +1,11 @@
-"""Where work is worth its time: which plates to read, and to read again. Pure rules."""
+"""Where work is worth its time: which frames to search, which plates to read. Pure rules."""
 
 from datetime import datetime, timedelta
 
 from anpr.types import Box
+from checkpoint_agent.config import PassageConfig
+from checkpoint_agent.foreground import View
+from checkpoint_agent.frames import to_microseconds
 from checkpoint_agent.tracker import Match, Track
 
 _TRIES_WITHOUT_TEXT = 4
@@ -15,6 +18,58 @@ _CHANGED_SIZE = 1.25
 _EDGE_PX = 2.0
 _EDGE_PART = 0.03
 """A plate nearer to the picture's edge than this part of its width may be cut off by it."""
+_LOOK_EVERY_S = 1.0
+"""A picture in which nothing moves is searched so often."""
+
+
+class Looks:
+    """When one camera's picture is searched for plates."""
+
+    def __init__(self, rules: PassageConfig, slot: int | None) -> None:
+        """Begin.
+
+        Args:
+            rules: How often, and when a vehicle has passed.
+            slot: What :attr:`slot` was when a recording was read last.
+        """
+        self._rules = rules
+        self._looked_at: datetime | None = None
+        self._moved = False
+        self.slot = slot
+        """The stretch of time in which the last frame lay that was asked about."""
+
+    def is_worth_one(self, at: datetime, view: View | None, *, waiting: bool) -> bool:
+        """Whether a frame is to be searched; if so, it counts as searched.
+
+        Args:
+            at: When it was taken.
+            view: What moves in it; ``None``: each picture stands for itself.
+            waiting: Whether vehicles are in view that were not reported yet.
+        """
+        self._moved |= view is not None and view.moved
+        if view is not None and not self._is_wanted(at, waiting=waiting):
+            return False
+        self._looked_at, self._moved = at, False
+        return True
+
+    def _is_wanted(self, at: datetime, *, waiting: bool) -> bool:
+        if not self._is_due(at):
+            return False
+        if self._moved or self._looked_at is None:
+            return True
+        pause_s = min(_LOOK_EVERY_S, self._rules.close_after_s / (4 if waiting else 2))
+        return abs(at - self._looked_at) >= timedelta(seconds=pause_s)
+
+    def _is_due(self, at: datetime) -> bool:
+        """Whether a frame is the first of its stretch of time.
+
+        Stretches are counted by the clock, so that a recording that is read again from the middle
+        is searched in the same frames.
+        """
+        period_us = round(self._rules.search_every_s * 1_000_000)
+        slot = to_microseconds(at) // max(period_us, 1)
+        due, self.slot = slot != self.slot, slot
+        return due
 
 
 def gains_from_reading(match: Match, at: datetime, *, enough_reads: int) -> bool:

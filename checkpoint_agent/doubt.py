@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from math import hypot
 
+from checkpoint_agent.crossing import Border, has_left, has_stood
 from checkpoint_agent.tracker import Track
 
-_LOOKS_AHEAD = timedelta(seconds=0.3)
-_EDGE_HEIGHTS = 1.0
-"""A plate so near to the picture's edge, in its own heights, has left."""
 _OFTEN = timedelta(seconds=0.3)
 """Frames that come so often show a vehicle more than once before it leaves."""
 _TOGETHER = timedelta(seconds=0.3)
@@ -24,7 +22,6 @@ _TOGETHER = timedelta(seconds=0.3)
 _AT_ONCE = timedelta(seconds=0.3)
 _FORESEEN = timedelta(seconds=1.5)
 _NEAR_WIDTHS = 1.0
-_STOOD_WIDTHS = 0.5
 _HIDDEN_WIDTHS = 2.5
 """A vehicle hidden while it stood comes into view so near to its place; behind it is another."""
 _GLIMPSED_WIDTHS = (3.0, 6.0)
@@ -62,9 +59,9 @@ class Doubts:
         self._often = self._frame_at is not None and abs(at - self._frame_at) <= _OFTEN
         self._frame_at = at
 
-    def hold(self, track: Track, frame_size_px: tuple[int, int]) -> bool:
+    def hold(self, track: Track, border: Border) -> bool:
         """Let a lost track wait; whether it does: not where vehicles leave the picture."""
-        if not self._often or has_left(track, frame_size_px):
+        if not self._often or has_left(track, border):
             return False
         patience = self._standing if has_stood(track) else self._moving
         self._waiting.append(_Waiting(track, patience))
@@ -114,28 +111,3 @@ def _is_same(waiting: _Waiting, sure: Track, text: str) -> bool:
         seen = lost.best.text if lost.best else ""
         return near and SequenceMatcher(None, seen, text).ratio() >= _GLIMPSED_ALIKE
     return has_stood(lost) and hypot(across, along) <= _HIDDEN_WIDTHS
-
-
-def has_left(track: Track, frame_size_px: tuple[int, int]) -> bool:
-    """Whether a plate was lost because it left the picture, as far as can be told."""
-    velocity = track.velocity_px_s()
-    if velocity is None:
-        return False
-    width_px, height_px = frame_size_px
-    room = _EDGE_HEIGHTS * track.box.height_px
-    for (low, high), speed, end in zip(
-        ((track.box.x1, track.box.x2), (track.box.y1, track.box.y2)),
-        velocity,
-        (width_px, height_px),
-        strict=True,
-    ):
-        ahead = speed * _LOOKS_AHEAD.total_seconds()
-        if (speed < 0 and low + ahead <= room) or (speed > 0 and high + ahead >= end - room):
-            return True
-    return False
-
-
-def has_stood(track: Track) -> bool:
-    """Whether a vehicle stood when it was lost, as far as can be told."""
-    first, last = track.points[max(0, len(track.points) - 4)], track.points[-1]
-    return hypot(last.x - first.x, last.y - first.y) <= _STOOD_WIDTHS * track.box.width_px

@@ -11,11 +11,11 @@ from uuid import UUID
 from anpr import Detection, ImageError
 from anpr.types import Image
 from checkpoint_agent import ids
-from checkpoint_agent.attention import gains_from_reading, is_whole
+from checkpoint_agent.attention import Looks, gains_from_reading, is_whole
 from checkpoint_agent.clock import ClockState
 from checkpoint_agent.config import CameraConfig, PassageConfig
 from checkpoint_agent.counting import Counting
-from checkpoint_agent.crossing import Scene, has_crossed
+from checkpoint_agent.crossing import Border, Scene, has_crossed
 from checkpoint_agent.doubt import Doubts
 from checkpoint_agent.evidence import Photographer, Shot, choose
 from checkpoint_agent.foreground import View
@@ -33,9 +33,6 @@ from checkpoint_agent.voting import Vote, vote
 from server.wire import Models
 
 __all__ = ["Kept", "Outcome", "Pipeline", "Reader"]
-
-_LOOK_EVERY_S = 1.0
-"""A picture in which nothing moves is searched so often."""
 
 
 class Pipeline:
@@ -77,15 +74,13 @@ class Pipeline:
         self._counting = Counting(camera, self._scene, kept.marks if kept else None, stills=stills)
         self._learns_until_us = kept.until_us if kept else None
         self._gauge = SpeedGauge(camera.calibration) if camera.calibration else None
-        self._looked_at: datetime | None = None
-        self._slot = kept.slot if kept else None
-        self._moved = False
+        self._looks = Looks(rules, kept.slot if kept else None)
         self._bodies: dict[int, Votes] = {}
         self._shots: dict[int, list[Shot]] = {}
         self._reported: dict[int, Reported] = {}
         self._reports: dict[int, int] = {}
         self._votes: dict[int, tuple[int, Vote]] = {}
-        self._frame_size_px = (1, 1)
+        self._border = Border((1, 1), self._scene)
         self._place: str | None = None
         self._seen_us: int | None = None
         self.unreadable = 0
@@ -100,7 +95,8 @@ class Pipeline:
             anpr.AnprError: if a model fails.
         """
         at = frame.captured_at
-        self._frame_size_px = (frame.image.shape[1], frame.image.shape[0])
+        height_px, width_px = frame.image.shape[:2]
+        self._border = Border((width_px, height_px), self._scene)
         if self._is_known(at):
             self._counting.learn(frame)
             return Outcome()
@@ -108,9 +104,8 @@ class Pipeline:
         self._doubts.note_frame(at)
         closed = self._tracker.close_lost(at)
         view = self._counting.see(frame)
-        self._moved |= view is not None and view.moved
-        if self._is_worth_a_look(at, view):
-            self._looked_at, self._moved = at, False
+        waiting = any(t.number not in self._reported for t in self._tracker.open_tracks)
+        if self._looks.is_worth_one(at, view, waiting=waiting):
             self.searched += 1
             try:
                 self._look(frame, view)
@@ -164,7 +159,7 @@ class Pipeline:
             fingerprint(self._camera),
             place,
             self._repeats.as_json(later),
-            self._slot,
+            self._looks.slot,
             tuple(self._scale.as_list()),
             learns_from=self._counting.learns_from or place,
             until_us=None if self._camera.live else self._seen_us,
@@ -194,28 +189,6 @@ class Pipeline:
         """
         return timedelta(seconds=max(self._rules.hold_limit_s, self._rules.standing_gap_s))
 
-    def _is_due(self, at: datetime) -> bool:
-        """Whether a frame is the first of its stretch of time.
-
-        Stretches are counted by the clock, so that a recording that is read again from the middle
-        is searched in the same frames.
-        """
-        period_us = round(self._rules.search_every_s * 1_000_000)
-        slot = to_microseconds(at) // max(period_us, 1)
-        due, self._slot = slot != self._slot, slot
-        return due
-
-    def _is_worth_a_look(self, at: datetime, view: View | None) -> bool:
-        if view is None:
-            return True
-        if not self._is_due(at):
-            return False
-        if self._moved or self._looked_at is None:
-            return True
-        waiting = any(t.number not in self._reported for t in self._tracker.open_tracks)
-        pause_s = min(_LOOK_EVERY_S, self._rules.close_after_s / (4 if waiting else 2))
-        return abs(at - self._looked_at) >= timedelta(seconds=pause_s)
-
     def _look(self, frame: Frame, view: View | None) -> None:
         """Detect, match, read, track; keep pictures of what was read."""
         at, image = frame.captured_at, frame.image
@@ -241,18 +214,18 @@ class Pipeline:
         for track, (_, read) in zip(tracks, seen, strict=True):
             report = self._reported.get(track.number)
             if report is not None:
-                report.box, report.seen_at = track.box, at
+                report.follow(track, self._border)
             if read is not None and (report is None or self._rules.standing_repeat_min):
                 photographer.improve(self._shots.setdefault(track.number, []), read)
                 if view is None or not view.dark:
                     body = self._bodies.setdefault(track.number, {})
                     color = body_color(image, read.quad)
                     body[color] = body.get(color, 0) + 1
-        self._counting.note_plates(at, self._tracker.open_tracks, self._frame_size_px)
+        self._counting.note_plates(at, self._tracker.open_tracks, self._border.size_px)
 
     def _detections(self, image: Image) -> list[Detection]:
         """The plates in the region of interest; those that the picture cuts off are none yet."""
-        width_px, height_px = self._frame_size_px
+        width_px, height_px = self._border.size_px
         found = []
         for detection in self._reader.detect(image):
             box = detection.quad.box()
@@ -285,7 +258,7 @@ class Pipeline:
 
     def _has_crossed(self, track: Track) -> bool:
         ends = self._camera.trip_line
-        return ends is not None and has_crossed(track.points, ends, self._frame_size_px)
+        return ends is not None and has_crossed(track.points, ends, self._border.size_px)
 
     def _close(self, tracks: Sequence[Track], *, hold: bool = False) -> list[Entry | None]:
         """The passages of tracks that have ended; with ``hold`` those that are not sure wait."""
@@ -293,7 +266,7 @@ class Pipeline:
         for track in tracks:
             if track.number not in self._reported:
                 doubtful = hold and not self._stills and self._vote(track).state != "read"
-                if doubtful and self._doubts.hold(track, self._frame_size_px):
+                if doubtful and self._doubts.hold(track, self._border):
                     continue
                 entries.append(self._report(track, track.last_at))
             self._forget(track)
@@ -312,10 +285,9 @@ class Pipeline:
         if sure:
             self._explain(track, result.text)
         again = self._reported.get(track.number)
-        span = (track.first_at, track.last_at)
-        earlier = again or self._repeats.find(result.text, track.box, span, sure=sure)
+        earlier = again or self._repeats.find(result.text, track, self._border, sure=sure)
         if earlier is not None and not self._repeats.due(earlier, at):
-            earlier.box, earlier.seen_at = track.box, track.last_at
+            earlier.follow(track, self._border)
             self._reported[track.number] = earlier
             track.reported = True
             return None
@@ -323,11 +295,12 @@ class Pipeline:
             earlier.reported_at = at
             report = earlier
         else:
-            report = self._repeats.add(Reported(result.text, sure, track.box, track.last_at, at))
+            report = Reported.of(track, self._border, result.text, sure=sure, at=at)
+            self._repeats.add(report)
         self._reported[track.number] = report
         track.reported = True
         self._shots[track.number] = []
-        size_px = self._frame_size_px
+        size_px = self._border.size_px
         return self._entry(
             Seen(
                 track,

@@ -40,7 +40,7 @@ class Kept:
     place: str
     repeats: str
     slot: int | None = None
-    """The stretch of time in which the last frame lay; see :meth:`Pipeline._is_due`."""
+    """The stretch of time in which the last frame lay; see :class:`~checkpoint_agent.attention.Looks`."""
     scale: tuple[float, ...] = ()
     """How wide plates are; see :class:`~checkpoint_agent.plate_scale.PlateScale`."""
     learns_from: str = ""

@@ -21,6 +21,7 @@ from anpr.plate import PlateColor, PlateKind
 from anpr.types import Character, Detection, PlateRead, Quad
 from checkpoint_agent import ids
 from checkpoint_agent.clock import Clock, ClockState
+from checkpoint_agent.tracker import Tracker
 from server.wire import Evidence, Models, Passage, Plate, Track, WatchlistCopy
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -353,3 +354,15 @@ class RoadsideServer:
                 self.wfile.write(body)
 
         return Handler
+
+
+def track(*points, text="京A12345", every_s=0.08, begins_s=0.0, number=0):
+    """A track through places ``(x, y)`` of a plate 100 px wide."""
+    tracker = Tracker(600)
+    for n, (x, y) in enumerate(points):
+        at = NOON + timedelta(seconds=begins_s + n * every_s)
+        place = detection(x, y, 100)
+        (match,) = tracker.match(at, [place])
+        (found,) = tracker.update(at, str(n), [(match, read_of(text, at=place))])
+    found.number = number
+    return found

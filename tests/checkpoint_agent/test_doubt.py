@@ -4,24 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from checkpoint_agent.doubt import Doubts, has_left, has_stood
-from checkpoint_agent.tracker import Tracker
-from tests.checkpoint_agent.fakes import NOON, detection, read_of
+from checkpoint_agent.crossing import Border, has_left, has_stood
+from checkpoint_agent.doubt import Doubts
+from tests.checkpoint_agent.fakes import NOON, track
 
-SIZE = (1920, 1080)
+SIZE = Border((1920, 1080))
 A, GLIMPSE, OTHER = "京A12345", "京AI2345", "沪B77777"
-
-
-def track(*points, text=A, every_s=0.08, begins_s=0.0, number=0):
-    """A track through places ``(x, y)`` of a plate 100 px wide."""
-    tracker = Tracker(600)
-    for n, (x, y) in enumerate(points):
-        at = NOON + timedelta(seconds=begins_s + n * every_s)
-        place = detection(x, y, 100)
-        (match,) = tracker.match(at, [place])
-        (found,) = tracker.update(at, str(n), [(match, read_of(text, at=place))])
-    found.number = number
-    return found
 
 
 def doubts():

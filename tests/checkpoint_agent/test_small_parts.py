@@ -1,9 +1,8 @@
-"""Laws of the small parts: waiting, ids, logs, attention, repetition."""
+"""Laws of the small parts: waiting, ids, logs, attention."""
 
 import io
 import json
 import logging
-import random
 from datetime import timedelta
 
 import numpy as np
@@ -12,15 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anpr.plate import SERIAL
-from anpr.types import Box
 from checkpoint_agent import ids
 from checkpoint_agent.attention import gains_from_reading
 from checkpoint_agent.backoff import delay_s
 from checkpoint_agent.clock import Clock
-from checkpoint_agent.config import PassageConfig
 from checkpoint_agent.foreground import Foreground
 from checkpoint_agent.log import masked, set_up
-from checkpoint_agent.repeats import Repeats, Reported
 from checkpoint_agent.tracker import Tracker
 from tests.checkpoint_agent.fakes import NOON, detection, read_of
 
@@ -163,64 +159,3 @@ def read_until(texts: list[str], *, step_px: float = 0.0, fps: float = 25.0) -> 
 )  # fmt: skip
 def test_reading_stops_where_it_gains_nothing(law, texts, step_px, most):
     assert 4 <= read_until(texts, step_px=step_px) <= most, law
-
-
-# ---------------------------------------------------------------------- repetition
-
-HERE, THERE = Box(100, 100, 180, 124), Box(400, 300, 480, 324)
-
-
-@pytest.mark.parametrize(
-    ("law", "text", "box", "gap_s", "sure", "repeats"),
-    [
-        ("the same plate a moment later", "京A12345", THERE, 10, True, True),
-        ("the same plate much later, elsewhere", "京A12345", THERE, 100, True, False),
-        ("the same plate at the same place, hidden for minutes", "京A12345", HERE, 200, True, True),
-        ("the same plate at the same place, next day", "京A12345", HERE, 90_000, True, False),
-        (
-            "the same plate after the clock was set back an hour",
-            "京A12345",
-            HERE,
-            -3600,
-            True,
-            False,
-        ),
-        ("another plate at the same place", "沪B77777", HERE, 1, True, False),
-        ("the same plate less well read", "京A1?345", HERE, 10, False, True),
-        ("an unread plate at the same place is another car", "", HERE, 2, False, False),
-    ],
-)
-def test_what_repeats_a_report(  # noqa: PLR0917 - a table
-    law, text, box, gap_s, sure, repeats
-):
-    kept = Repeats(PassageConfig())
-    kept.add(Reported("京A12345", True, HERE, NOON, NOON))
-    at = NOON + timedelta(seconds=gap_s)
-    found = kept.find(text, box, (at, at), sure=sure)
-    assert (found is not None) is repeats, law
-    again = Repeats(PassageConfig(), kept.as_json())
-    assert again.as_json() == kept.as_json()
-
-
-def test_a_better_read_is_no_repetition():
-    kept = Repeats(PassageConfig())
-    kept.add(Reported("京A1?345", False, HERE, NOON, NOON))
-    assert kept.find("京A12345", HERE, (NOON, NOON), sure=True) is None
-
-
-def test_a_standing_car_is_reported_again_if_wanted():
-    kept = Repeats(PassageConfig(standing_repeat_min=10))
-    report = kept.add(Reported("京A12345", True, HERE, NOON, NOON))
-    assert not kept.due(report, NOON + timedelta(minutes=9))
-    assert kept.due(report, NOON + timedelta(minutes=10))
-    assert not Repeats(PassageConfig()).due(report, NOON + timedelta(days=9))
-
-
-def test_what_cannot_be_repeated_is_forgotten():
-    kept = Repeats(PassageConfig())
-    rng = random.Random(0)
-    for n in range(1000):
-        at = NOON + timedelta(seconds=60 * n)
-        kept.add(Reported(f"京A{rng.randrange(10**5):05d}", True, HERE, at, at))
-        kept.forget(at)
-    assert len(json.loads(kept.as_json())) <= 6

@@ -169,7 +169,7 @@ class NotingPipeline(Pipeline):
         measured.finished_s, PROBE.ended_cpu_s = time.monotonic(), time.process_time()
         if not outcome.entries:
             PROBE.decoded_s.pop((name, frame.number), None)
-        for number in [k for k in PROBE.decoded_s if k[0] == name and k[1] < frame.number]:
+        for number in [k for k in list(PROBE.decoded_s) if k[0] == name and k[1] < frame.number]:
             del PROBE.decoded_s[number]
         return outcome
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from server import audit
@@ -17,7 +17,7 @@ from server.alerts.service import get_alert
 from server.auth.accounts import Account
 from server.auth.cases import require_case
 from server.auth.sight import Sight
-from server.errors import Conflict, InvalidRequest, NotFound
+from server.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from server.settings import CaseSettings
 from server.tables import Alert, AuditRecord
 from server.tables_alerts import CaseAttachment, CaseFile, CaseOutcome
@@ -162,6 +162,26 @@ def attach_query(
     if record is None or kind is None or record.case_number != case_number.strip():
         raise NotFound(f"no search {audit_seq} under this case")
     _attach(session, case_number, kind, audit_seq, doer, note)
+
+
+def attachable(session: Session, account: Account, case_number: str | None) -> int | None:
+    """The record of what one has just looked up under a case that one answers for.
+
+    Within the transaction that looked it up it is the newest of one's own; None if one may attach
+    nothing to the case.
+    """
+    case_number = (case_number or "").strip()
+    try:
+        require_case(session, case_number, account)
+    except (NotAllowed, NotFound):
+        return None
+    return session.scalar(
+        select(func.max(AuditRecord.seq)).where(
+            AuditRecord.user_name == account.name,
+            AuditRecord.case_number == case_number,
+            AuditRecord.action.in_(_KIND_OF_ACTION),
+        )
+    )
 
 
 def record_outcome(session: Session, case_number: str, doer: Doer, outcome: Outcome) -> None:

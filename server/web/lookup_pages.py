@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from server.auth.accounts import Account, Role
 from server.auth.guards import ClientAddress, Operator
+from server.cases.service import attachable
 from server.checkpoints.service import places
 from server.context import AppContext, Context
 from server.errors import ApprovalNeeded, InvalidRequest, PurposeMissing
@@ -198,9 +199,11 @@ def _look_up(
                 "found": sum(group.count for group in groups),
                 "truncated": found.truncated,
                 "route": None,
+                "attach_seq": attachable(session, inquiry.account, inquiry.case_number),
             }
         plate = groups[0].plate
     route = _route(session, context, plate, wanted, inquiry)
+    attach_seq = attachable(session, inquiry.account, inquiry.case_number)
     stops = route.stops
     duration_s = (stops[-1].last_seen_at - stops[0].first_seen_at).total_seconds() if stops else 0.0
     beside = _route(session, context, other, wanted, inquiry) if other else None
@@ -212,6 +215,7 @@ def _look_up(
         "found": sum(stop.passages for stop in stops),
         "truncated": route.truncated,
         "route": route,
+        "attach_seq": attach_seq,
         "route_geojson": geojson(route),
         "route_duration_s": duration_s,
         "leg_to": {leg.to_number: leg for leg in route.legs if leg.vehicle},

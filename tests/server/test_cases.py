@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -51,6 +52,30 @@ def test_alerts_searches_and_routes_are_attached_and_shown_in_the_case(
     page = officer.get("/cases", case_number=CASE).text
     assert f'href="/alerts/{alert["id"]}"' in page
     assert CASE in officer.get(f"/alerts/{alert['id']}").text
+
+
+@pytest.mark.parametrize(("plate", "kind"), [("鲁H1234?", "search"), ("鲁H12345", "route")])
+def test_an_answers_page_attaches_what_was_just_looked_up(
+    site: Site, officer: Person, plate: str, kind: str
+) -> None:
+    """To its own case alone, and only for who answers for that."""
+    site.post(make_passage(plate="鲁H12346"))
+    officer.post("/api/v1/cases/files", FILE)
+    page = _search_page(officer, plate)
+    (seq,) = re.findall(r'name="audit_seq" value="(\d+)"', page)
+    form = {"case_number": CASE, "audit_seq": seq, "csrf_token": officer.csrf["X-CSRF-Token"]}
+    answer = officer.client.post("/cases/attachments", data=form, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/cases?case_number={CASE}")
+    contents = officer.get("/api/v1/cases/contents", case_number=CASE).json()
+    assert [(a["kind"], a["plate"]) for a in contents["attachments"]] == [(kind, plate)]
+    assert "audit_seq" not in _search_page(site.as_role("operator"), plate)
+
+
+def _search_page(person: Person, plate: str) -> str:
+    form = PURPOSE | {"plate": plate, "csrf_token": person.csrf["X-CSRF-Token"]}
+    answer = person.client.post("/search", data=form)
+    assert answer.status_code == 200, answer.text
+    return answer.text
 
 
 def test_only_who_answers_for_a_case_says_what_belongs_to_it(site: Site, officer: Person) -> None:

@@ -69,7 +69,7 @@ class Metrics:
     def receipt(self, outcomes: Sequence[str], left_out: int, hits: int) -> None:
         """Count what became of a batch."""
         for outcome in ("accepted", "duplicate", "rejected"):
-            count = sum(each == outcome for each in outcomes)
+            count = outcomes.count(outcome)
             if count:
                 self.passages.labels(outcome).inc(count)
         if left_out:

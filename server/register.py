@@ -12,12 +12,9 @@ of which characters are missing; it never leaves for ``plate``.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from anpr.plate import UNREAD
@@ -25,8 +22,9 @@ from server.tables import Plate, PlateCandidate, PlateJournal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LINES_AT_ONCE = 20
-_PLATES_AT_ONCE = 4_000
+_LINES_AT_ONCE = 100
+_PLATES_AT_ONCE = {"sqlite": 4_000, "postgresql": 20_000}
+"""The more at once, the fewer updates; but on SQLite ingest waits meanwhile."""
 _ADVISORY_KEY = 7_135_406_519
 
 
@@ -79,13 +77,14 @@ def count(session: Session, now: datetime) -> int:
     lines = session.execute(
         select(PlateJournal.id, PlateJournal.seen).order_by(PlateJournal.id).limit(_LINES_AT_ONCE)
     ).all()
+    most = _PLATES_AT_ONCE[session.get_bind().dialect.name]
     sums: dict[str, Seen] = {}
     taken = []
     for line in lines:
         for seen in _decoder.decode(line.seen):
             _sum(sums, seen)
         taken.append(line.id)
-        if len(sums) >= _PLATES_AT_ONCE:
+        if len(sums) >= most:
             break
     if taken:
         session.execute(delete(PlateJournal).where(PlateJournal.id.in_(taken)))
@@ -139,68 +138,110 @@ def _sum(sums: dict[str, Seen], seen: Seen) -> None:
 
 
 def _enter(session: Session, seen: Sequence[Seen], now: datetime) -> None:
-    names = [each.plate for each in seen]
-    known = set(_among(session, Plate, names))
-    before = set(_among(session, PlateCandidate, names))
-    partial = {each.plate for each in seen if UNREAD in each.plate}
-    grown = [
+    """Put the sums where they belong, whatever the number of plates in a few statements."""
+    connection = session.connection()
+    whole = [each for each in seen if UNREAD not in each.plate]
+    promoted = _promote(connection, [each.plate for each in whole], now)
+    unsure = [
         each.plate
-        for each in seen
-        if each.plate not in known | partial
-        and (each.sure or each.passages > 1 or each.plate in before)
+        for each in whole
+        if not each.sure and each.passages == 1 and each.plate not in promoted
     ]
-    _promote(session, [plate for plate in grown if plate in before], now)
-    certain = known | set(grown)
-    _upsert(session, Plate, [each for each in seen if each.plate in certain], now)
-    _upsert(session, PlateCandidate, [each for each in seen if each.plate not in certain], now)
+    known = set(_among(connection, unsure))
+    waits = {each.plate for each in seen if UNREAD in each.plate}.union(unsure) - known
+    _upsert(connection, "plate", [each for each in seen if each.plate not in waits], now)
+    _upsert(connection, "plate_candidate", [each for each in seen if each.plate in waits], now)
 
 
-def _among(session: Session, table: type[Plate | PlateCandidate], names: list[str]) -> list[str]:
-    return list(session.scalars(select(table.plate).where(table.plate.in_(names))))
+def _among(connection: Connection, names: list[str]) -> list[str]:
+    """Which of these are plates already."""
+    if not names:
+        return []
+    query = f"SELECT plate FROM plate WHERE plate {_in(connection)}"  # noqa: S608 - ours
+    return [row[0] for row in connection.exec_driver_sql(query, (_list(connection, names),))]
 
 
-def _promote(session: Session, plates: list[str], now: datetime) -> None:
-    """Move candidates to the plates, with what was counted of them."""
-    if not plates:
-        return
-    columns = ["plate", "first_seen_at", "last_seen_at", "passages"]
-    moved = session.execute(
-        delete(PlateCandidate)
-        .where(PlateCandidate.plate.in_(plates))
-        .returning(*(getattr(PlateCandidate, name) for name in columns))
+def _promote(connection: Connection, names: list[str], now: datetime) -> set[str]:
+    """Move candidates that are seen again to the plates, with what was counted of them."""
+    if not names:
+        return set()
+    moved = connection.exec_driver_sql(
+        f"DELETE FROM plate_candidate WHERE plate {_in(connection)} "  # noqa: S608 - ours
+        "RETURNING plate, first_seen_at, last_seen_at, passages",
+        (_list(connection, names),),
     ).all()
-    session.execute(
-        insert(Plate), [dict(zip(columns, row, strict=True)) | {"added_at": now} for row in moved]
-    )
+    if moved:
+        place = "?" if connection.dialect.name == "sqlite" else "%s"
+        connection.exec_driver_sql(
+            "INSERT INTO plate (plate, first_seen_at, last_seen_at, passages, added_at) "  # noqa: S608 - ours
+            f"VALUES ({', '.join([place] * 5)}) ON CONFLICT DO NOTHING",
+            [(*row, _instant(connection, now)) for row in moved],
+        )
+    return {row.plate for row in moved}
 
 
-def _upsert(
-    session: Session, table: type[Plate | PlateCandidate], seen: Sequence[Seen], now: datetime
-) -> None:
+def _upsert(connection: Connection, table: str, seen: Sequence[Seen], now: datetime) -> None:
+    """Add to what was counted; in order of the plates, so that nobody waits in a circle."""
     if not seen:
         return
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    rows: list[dict[str, Any]] = [
-        {
-            "plate": each.plate,
-            "first_seen_at": _EPOCH + each.first_us * _MICROSECOND,
-            "last_seen_at": _EPOCH + each.last_us * _MICROSECOND,
-            "passages": each.passages,
-            "added_at": now,
-        }
+    seen = sorted(seen, key=lambda each: each.plate)
+    rows = [
+        (
+            each.plate,
+            _instant(connection, _EPOCH + timedelta(microseconds=each.first_us)),
+            _instant(connection, _EPOCH + timedelta(microseconds=each.last_us)),
+            each.passages,
+        )
         for each in seen
     ]
-    statement = (sqlite_insert if is_sqlite else postgresql_insert)(table)
-    new = statement.excluded
-    least, most = (func.min, func.max) if is_sqlite else (func.least, func.greatest)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["plate"],
-            set_={
-                "first_seen_at": least(table.first_seen_at, new.first_seen_at),
-                "last_seen_at": most(table.last_seen_at, new.last_seen_at),
-                "passages": table.passages + new.passages,
-            },
-        ),
-        rows,
+    is_sqlite = connection.dialect.name == "sqlite"
+    least, most = ("min", "max") if is_sqlite else ("least", "greatest")
+    clash = (
+        "ON CONFLICT (plate) DO UPDATE SET "
+        f"first_seen_at = {least}({table}.first_seen_at, excluded.first_seen_at), "
+        f"last_seen_at = {most}({table}.last_seen_at, excluded.last_seen_at), "
+        f"passages = {table}.passages + excluded.passages"
     )
+    into = f"INSERT INTO {table} (plate, first_seen_at, last_seen_at, passages, added_at)"
+    added_at = _instant(connection, now)
+    if is_sqlite:
+        connection.exec_driver_sql(
+            f"{into} SELECT value->>0, value->>1, value->>2, value->>3, ? FROM json_each(?) "  # noqa: S608 - ours
+            f"WHERE true {clash}",
+            (added_at, _encoder.encode(rows).decode()),
+        )
+    else:
+        plates, first, last, passages = zip(*rows, strict=True)
+        connection.exec_driver_sql(
+            f"{into} SELECT plate, first_seen_at, last_seen_at, passages, %s FROM unnest("  # noqa: S608 - ours
+            "CAST(%s AS varchar[]), CAST(%s AS timestamptz[]), CAST(%s AS timestamptz[]), "
+            "CAST(%s AS bigint[])) AS new(plate, first_seen_at, last_seen_at, passages) "
+            f"{clash}",
+            (
+                added_at,
+                list(plates),
+                "{" + ",".join(first) + "}",
+                "{" + ",".join(last) + "}",
+                "{" + ",".join(map(str, passages)) + "}",
+            ),
+        )
+
+
+def _in(connection: Connection) -> str:
+    """The condition that something is one of a list (see :func:`_list`), however long."""
+    if connection.dialect.name == "sqlite":
+        return "IN (SELECT value FROM json_each(?))"
+    return "= ANY(CAST(%s AS varchar[]))"
+
+
+def _list(connection: Connection, names: list[str]) -> object:
+    if connection.dialect.name == "sqlite":
+        return _encoder.encode(names).decode()
+    return names
+
+
+def _instant(connection: Connection, at: datetime) -> str:
+    """As the database takes it in a statement of ours."""
+    if connection.dialect.name == "sqlite":
+        return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return at.isoformat()

@@ -90,11 +90,14 @@ class Upkeep:
         """Empty the journal into the register, some lines a transaction."""
         total = 0
         while not self._stop.is_set():
+            began = time.monotonic()
             with self._database.write() as session:
                 counted = register.count(session, self._clock())
             if not counted:
                 break
             total += counted
+            # SQLite has one writer: who is taken in meanwhile gets as long as this took
+            self._stop.wait(time.monotonic() - began)
         return total
 
     def learn_traffic(self) -> int:

@@ -21,6 +21,38 @@ class ClockFlag(StrEnum):
     """The agent says that nothing disciplines its clock."""
 
 
+class ClockJudge:
+    """Judges many capture times at one instant; most are beyond doubt."""
+
+    def __init__(
+        self, received_at: datetime, *, future_tolerance_s: float, max_offset_ms: float
+    ) -> None:
+        """The server's clock, and the limits of :func:`judge_clock`."""
+        self._received_at = received_at
+        self._tolerance_s, self._max_offset_ms = future_tolerance_s, max_offset_ms
+        self._latest = received_at + timedelta(seconds=future_tolerance_s)
+        self._oldest = received_at - OLDEST_BELIEVABLE
+
+    def of(
+        self, captured_at: datetime, *, synchronised: bool | None, offset_ms: float | None
+    ) -> ClockFlag:
+        """As :func:`judge_clock`."""
+        if (
+            synchronised is not False
+            and self._oldest <= captured_at <= self._latest
+            and (offset_ms is None or -self._max_offset_ms <= offset_ms <= self._max_offset_ms)
+        ):
+            return ClockFlag.OK
+        return judge_clock(
+            captured_at,
+            self._received_at,
+            synchronised=synchronised,
+            offset_ms=offset_ms,
+            future_tolerance_s=self._tolerance_s,
+            max_offset_ms=self._max_offset_ms,
+        )
+
+
 def judge_clock(  # noqa: PLR0913 - what the agent says, what the server sees, the limits
     captured_at: datetime,
     received_at: datetime,

@@ -79,12 +79,13 @@ class Intake:
         envelope, items = parse_batch(body)
         if envelope.agent_id != agent.agent_id:
             raise NotAllowed(f"agent_id: the token is that of {agent.agent_id}", field="agent_id")
-        done = self._writer.take_in(Batch(envelope, items, agent))
+        batch = Batch(envelope, items, agent)
+        batch.made_ready()  # here, where others may be committed meanwhile
+        done = self._writer.take_in(batch)
         outcomes = [fate.outcome for fate in done.fates]
         self._metrics.receipt(outcomes, len(items) - len(outcomes), done.hits)
-        for fate in done.fates:
-            if fate.outcome == "rejected":
-                _log.warning("agent %s: passage rejected: %s", agent.agent_id, fate.reason)
+        for _, fate in batch.refused:
+            _log.warning("agent %s: passage rejected: %s", agent.agent_id, fate.reason)
         return done
 
     def _commit(self, batches: Sequence[Batch]) -> list[Ingested]:

@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy.orm import Session
 
-from anpr.plate import UNREAD
-from anpr.watch import Seen, WatchIndex, seen_of
+from anpr.watch import WatchIndex
 from server import holds, register
 from server.alerts.raising import Hit, raise_alerts
 from server.auth.agents import AgentIdentity
-from server.ingest.clock import judge_clock
-from server.ingest.message import Envelope, PassageMessage
+from server.ingest.clock import ClockJudge
+from server.ingest.message import Envelope
 from server.ingest.parse import Item, Refused
 from server.ingest.pictures import here
-from server.ingest.rows import Key, Row, key_of, row_of, spelled
+from server.ingest.rows import Arrival, Key, Row, arrival_of, finished, key_of
 from server.ingest.storing import store
 from server.settings import Settings
 from server.watchlists.explaining import explanation_of
@@ -35,22 +35,53 @@ from server.watchlists.matching import Sighting, WatchlistCache, matches
 from server.wire import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+class Fate(msgspec.Struct, frozen=True, gc=False):
+    """What became of one item that stands in the receipt, as :class:`server.wire.Result`."""
+
+    passage_id: str
+    outcome: Outcome
+    reason: str | None = None
+
+
+@dataclass(slots=True)
 class Batch:
     """What one agent posted."""
 
     envelope: Envelope
     items: Sequence[Item]
     agent: AgentIdentity
+    refused: list[tuple[int, Fate]] = field(default_factory=list)
+    """What can never be stored, with its place in the batch."""
+    arrived: list[Arrival] | None = None
+    """The rest; see :meth:`made_ready`."""
 
+    def made_ready(self) -> list[Arrival]:
+        """Do what needs no transaction, once; before there is a turn to hold up is best."""
+        if self.arrived is None:
+            self.arrived = self._made_ready()
+        return self.arrived
 
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of one item that stands in the receipt."""
-
-    passage_id: str
-    outcome: Outcome
-    reason: str | None = None
+    def _made_ready(self) -> list[Arrival]:
+        """Refuse what can never be stored; give the rest its key and its columns."""
+        arrived, refused, agent = [], [], self.agent
+        checkpoint_of = agent.checkpoint_of_camera.get
+        for number, item in enumerate(self.items):
+            if isinstance(item, Refused):
+                refused.append((number, Fate(item.passage_id, "rejected", item.reason)))
+                continue
+            checkpoint_id = checkpoint_of(item.camera_id)
+            if checkpoint_id is None:
+                said = f"{item.camera_id} is not a registered camera of agent {agent.agent_id}"
+                fate = Fate(str(item.passage_id), "rejected", f"camera_id: {said}")
+                refused.append((number, fate))
+                continue
+            arrived.append(
+                arrival_of(
+                    number, item, key_of(item), checkpoint_id=checkpoint_id, agent_id=agent.agent_id
+                )
+            )
+        self.refused = refused
+        return arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +96,13 @@ class Ingested:
 
 @dataclass(slots=True)
 class _Sorting:
-    """A batch while it is being sorted: a key per item that may be stored, a fate per other."""
+    """A batch while it is being sorted, in one transaction: a fate per item, rows to store."""
 
     batch: Batch
-    fates: dict[int, Fate] = field(default_factory=dict)
-    keys: dict[int, Key] = field(default_factory=dict)
-    rows: dict[Key, Row] = field(default_factory=dict)
+    fates: dict[int, Fate]
+    rows: list[tuple[Arrival, Row]] = field(default_factory=list)
     missing: dict[str, None] = field(default_factory=dict)
+    hits: list[Hit] = field(default_factory=list)
 
 
 def ingest(
@@ -84,156 +115,123 @@ def ingest(
 ) -> list[Ingested]:
     """Take batches in; the caller commits before it answers any of them."""
     index = watchlist.current(session)
-    sorting = [_sort(batch) for batch in batches]
-    pictures = here(session, [one.batch.items[n] for one in sorting for n in one.keys], now)
+    wanted: set[str] = set()
+    for batch in batches:
+        for arrived in batch.made_ready():
+            wanted.update(arrived.pictures)
+    pictures = here(session, wanted, now)
+    limits = settings.ingest
+    judge = ClockJudge(
+        now,
+        future_tolerance_s=limits.future_tolerance_s,
+        max_offset_ms=limits.max_clock_offset_ms,
+    )
     taken: set[Key] = set()
-    for one in sorting:
-        _take(one, taken, pictures, now, settings)
-    stored = store(session, [row for one in sorting for row in one.rows.values()])
-    sure = settings.plates.sure_score
+    sorting = [_take(batch, taken, pictures, judge, now) for batch in batches]
+    repeats = store(session, [row for one in sorting for _, row in one.rows])
+    if repeats:
+        for one in sorting:
+            _take_back(one, repeats)
+    sure_score = settings.plates.sure_score
     register.note(
         session,
-        (
-            (row.plate, row.captured_at, _is_sure(row, sure))
+        [
+            (row[0], row[1], arrived.is_sure(sure_score))
             for one in sorting
-            for row in one.rows.values()
-            if row.key in stored and spelled(row.plate)[1]
-        ),
+            for arrived, row in one.rows
+            if arrived.is_plate
+        ],
     )
-    return [
-        _finish(session, one, stored=stored, index=index, now=now, settings=settings)
-        for one in sorting
-    ]
-
-
-def _sort(batch: Batch) -> _Sorting:
-    """Refuse what can never be stored; give the rest its key."""
-    one = _Sorting(batch)
-    cameras = batch.agent.checkpoint_of_camera
-    for number, item in enumerate(batch.items):
-        if isinstance(item, Refused):
-            one.fates[number] = Fate(item.passage_id, "rejected", item.reason)
-        elif item.camera_id not in cameras:
-            said = f"{item.camera_id} is not a registered camera of agent {batch.agent.agent_id}"
-            one.fates[number] = Fate(str(item.passage_id), "rejected", f"camera_id: {said}")
-        else:
-            one.keys[number] = key_of(item)
-    return one
+    _match(session, sorting, index, now, settings)
+    for one in sorting:
+        if one.hits:
+            _alert(session, one, now, settings)
+    return [_finished(one, now) for one in sorting]
 
 
 def _take(
-    one: _Sorting, taken: set[Key], pictures: set[str], now: datetime, settings: Settings
-) -> None:
+    batch: Batch, taken: set[Key], pictures: set[str], judge: ClockJudge, now: datetime
+) -> _Sorting:
     """Make rows of what has all its pictures, each key once."""
-    agent, envelope = one.batch.agent, one.batch.envelope
-    for number, key in one.keys.items():
-        item = one.batch.items[number]
-        if not isinstance(item, PassageMessage):  # pragma: no cover - has no key
-            continue
+    one = _Sorting(batch, dict(batch.refused))
+    delivery, fates = batch.envelope.delivery, one.fates
+    for arrived in batch.made_ready():
+        key = arrived.key
         if key in taken:
-            one.fates[number] = Fate(str(item.passage_id), "duplicate")
+            fates[arrived.number] = Fate(arrived.ident, "duplicate")
             continue
-        lacking = [p.sha256 for p in item.evidence if p.sha256 not in pictures]
-        if lacking:
+        if not pictures.issuperset(arrived.pictures):
+            lacking = [name for name in arrived.pictures if name not in pictures]
             one.missing.update(dict.fromkeys(lacking))
             continue
         taken.add(key)
-        one.rows[key] = row_of(
-            item,
-            key,
-            checkpoint_id=agent.checkpoint_of_camera[item.camera_id],
-            agent_id=agent.agent_id,
-            clock_flag=judge_clock(
-                item.captured_at,
-                now,
-                synchronised=item.clock.synchronised,
-                offset_ms=item.clock.offset_ms,
-                future_tolerance_s=settings.ingest.future_tolerance_s,
-                max_offset_ms=settings.ingest.max_clock_offset_ms,
-            ),
-            delivery=envelope.delivery,
-            received_at=now,
-        )
-        one.fates[number] = Fate(str(item.passage_id), "accepted")
+        clock = arrived.message.clock
+        flag = judge.of(key[1], synchronised=clock.synchronised, offset_ms=clock.offset_ms)
+        one.rows.append((arrived, finished(arrived, flag, delivery, now)))
+        fates[arrived.number] = Fate(arrived.ident, "accepted")
+    return one
 
 
-def _finish(  # noqa: PLR0913 - one batch, and what the transaction knows
+def _take_back(one: _Sorting, repeats: set[Key]) -> None:
+    """Leave out of the rows what was stored before."""
+    kept = []
+    for arrived, row in one.rows:
+        if arrived.key in repeats:
+            one.fates[arrived.number] = Fate(arrived.ident, "duplicate")
+        else:
+            kept.append((arrived, row))
+    one.rows = kept
+
+
+def _match(
     session: Session,
-    one: _Sorting,
-    *,
-    stored: set[Key],
+    sorting: Sequence[_Sorting],
     index: WatchIndex,
     now: datetime,
     settings: Settings,
-) -> Ingested:
-    """Match what was stored, raise its alerts, and say what became of each item."""
-    for number, fate in one.fates.items():
-        if fate.outcome == "accepted" and one.keys[number] not in stored:
-            one.fates[number] = Fate(fate.passage_id, "duplicate")
+) -> None:
+    """Match what was stored; a plate or none, for a description may need none."""
+    sightings = []
+    of_key: dict[Key, tuple[_Sorting, Arrival]] = {}
+    for one in sorting:
+        live = (now,) if one.batch.envelope.delivery == "live" else ()
+        for arrived, row in one.rows:
+            of_key[arrived.key] = one, arrived
+            sightings.append(
+                Sighting(arrived.key, arrived.seen, row.checkpoint_id, (row[1], *live))
+            )
+    for sighting, match in matches(session, index, sightings, ZoneInfo(settings.display.time_zone)):
+        one, arrived = of_key[sighting.key]
+        one.hits.append(
+            Hit(
+                match=match,
+                passage_id=sighting.key[2],
+                plate=sighting.key[0],
+                captured_at=sighting.key[1],
+                checkpoint_id=sighting.checkpoint_id,
+                camera_id=arrived.message.camera_id,
+                explanation=explanation_of(match),
+            )
+        )
+
+
+def _alert(session: Session, one: _Sorting, now: datetime, settings: Settings) -> None:
+    """Raise alerts; their passages and pictures are exempt from retention."""
     delivery = one.batch.envelope.delivery
-    hits = _hits(session, one, stored, index, now, settings)
-    if hits:
-        raise_alerts(session, hits, now=now, delivery=delivery, repeat_s=settings.alerts.repeat_s)
-        _hold(session, one, {hit.passage_id for hit in hits}, now)
-    fates = tuple(one.fates[number] for number in sorted(one.fates))
-    return Ingested(fates, tuple(one.missing), now, len(hits))
-
-
-def _hold(session: Session, one: _Sorting, hit: set[object], now: datetime) -> None:
-    """Alerts' passages and pictures are exempt from retention."""
+    raise_alerts(session, one.hits, now=now, delivery=delivery, repeat_s=settings.alerts.repeat_s)
+    hit = {each.passage_id for each in one.hits}
     held = [
-        holds.Held(key, tuple(picture.sha256 for picture in item.evidence))
-        for number, key in one.keys.items()
-        if key[2] in hit and isinstance(item := one.batch.items[number], PassageMessage)
+        holds.Held(arrived.key, arrived.pictures)
+        for arrived, _ in one.rows
+        if arrived.key[2] in hit
     ]
     holds.hold(session, held, holds.FOR_ALERT, now)
 
 
-def _is_sure(row: Row, sure_score: float) -> bool:
-    return row.plate_state == "read" and row.plate_score >= sure_score and UNREAD not in row.plate
-
-
-def _hits(  # noqa: PLR0913, PLR0917 - one batch, and what the transaction knows
-    session: Session,
-    one: _Sorting,
-    stored: set[Key],
-    index: WatchIndex,
-    now: datetime,
-    settings: Settings,
-) -> list[Hit]:
-    """Match what was stored; a plate or none, for a description may need none."""
-    live = (now,) if one.batch.envelope.delivery == "live" else ()
-    first: dict[Key, int] = {}
-    for number, key in one.keys.items():
-        if key in stored and key in one.rows:
-            first.setdefault(key, number)
-    sightings = [
-        Sighting(key, _seen(one.batch.items[number]), row.checkpoint_id, (row.captured_at, *live))
-        for key, number in first.items()
-        if (row := one.rows[key])
-    ]
-    zone = ZoneInfo(settings.display.time_zone)
-    return [
-        Hit(
-            match=match,
-            passage_id=sighting.key[2],
-            plate=sighting.key[0],
-            captured_at=sighting.key[1],
-            checkpoint_id=sighting.checkpoint_id,
-            camera_id=one.rows[sighting.key].camera_id,
-            explanation=explanation_of(match),
-        )
-        for sighting, match in matches(session, index, sightings, zone)
-    ]
-
-
-def _seen(item: Item) -> Seen:
-    if not isinstance(item, PassageMessage):  # pragma: no cover - has no key
-        return Seen("")
-    return seen_of(
-        item.plate.text,
-        item.plate.characters,
-        plate_kind=item.plate.kind,
-        plate_color=item.plate.color,
-        vehicle_color=item.vehicle_color,
+def _finished(one: _Sorting, now: datetime) -> Ingested:
+    """What became of each item, in their order."""
+    fates = one.fates
+    in_order = fates if len(fates) == len(one.rows) else sorted(fates)
+    return Ingested(
+        tuple([fates[number] for number in in_order]), tuple(one.missing), now, len(one.hits)
     )

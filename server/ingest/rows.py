@@ -5,12 +5,14 @@ written here must be what :mod:`server.tables` reads back; a test compares them.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from anpr.plate import PROVINCES, is_rubbish, normalise
+from anpr.plate import PROVINCES, UNREAD, is_rubbish, normalise
+from anpr.watch import Seen, seen_of
 from server.detail import VERSION, PassageDetail, offset_us, pack
 from server.ingest.message import PassageMessage
 
@@ -66,18 +68,30 @@ def _spelled(text: str) -> tuple[str, bool]:
 
 def key_of(message: PassageMessage) -> Key:
     """The key under which a message will be stored."""
-    return spelled(message.plate.text)[0], message.captured_at.astimezone(UTC), message.passage_id
+    at = message.captured_at
+    return (
+        spelled(message.plate.text)[0],
+        at if at.tzinfo is UTC else at.astimezone(UTC),
+        message.passage_id,
+    )
 
 
 def detail_of(message: PassageMessage) -> PassageDetail:
     """What is kept of a message besides the columns."""
     at, track, models = message.captured_at, message.track, message.models
     quad, match = message.plate_quad_px, message.local_match
-    characters = []
+    characters: list[tuple[str | float, ...]] = []
     for character in message.plate.characters:
+        others = character.alternatives
+        if len(others) == 2:  # what the recogniser ordinarily sends, without a loop
+            one, two = others
+            characters.append(
+                (character.char, character.score, one.char, one.score, two.char, two.score)
+            )
+            continue
         place: list[str | float] = [character.char, character.score]
-        for alternative in character.alternatives:
-            place += (alternative.char, alternative.score)
+        for other in others:
+            place += (other.char, other.score)
         characters.append(tuple(place))
     return PassageDetail(
         VERSION,
@@ -111,8 +125,40 @@ def row_of(  # noqa: PLR0913 - the message and what the server adds
     received_at: datetime,
 ) -> Row:
     """The row of a message."""
-    plate = message.plate
-    return Row(
+    arrived = arrival_of(0, message, key, checkpoint_id=checkpoint_id, agent_id=agent_id)
+    return finished(arrived, clock_flag, delivery, received_at)
+
+
+class Arrival(NamedTuple):
+    """A message made ready before its transaction begins: all of its row that is known by then."""
+
+    number: int
+    """Its place in the batch."""
+    key: Key
+    columns: tuple[Any, ...]
+    """Of the row, up to what the clock is judged by."""
+    detail: str
+    pictures: tuple[str, ...]
+    message: PassageMessage
+    seen: Seen
+    """What matching takes of it."""
+    ident: str
+    """Its identifier, as it stands in the receipt."""
+    is_plate: bool
+    """Whether its plate can be matched and counted at all."""
+
+    def is_sure(self, sure_score: float) -> bool:
+        """Whether the plate was read whole and surely."""
+        plate = self.message.plate
+        return plate.state == "read" and plate.score >= sure_score and UNREAD not in self.key[0]
+
+
+def arrival_of(
+    number: int, message: PassageMessage, key: Key, *, checkpoint_id: str, agent_id: str
+) -> Arrival:
+    """Make a message ready."""
+    plate, clock = message.plate, message.clock
+    columns = (
         *key,
         message.camera_id,
         checkpoint_id,
@@ -125,13 +171,36 @@ def row_of(  # noqa: PLR0913 - the message and what the server adds
         message.direction,
         message.lane,
         message.speed_kmh,
-        message.clock.synchronised,
-        message.clock.offset_ms,
-        clock_flag,
-        delivery,
-        received_at,
-        pack(detail_of(message)),
+        clock.synchronised,
+        clock.offset_ms,
     )
+    seen = seen_of(
+        plate.text,
+        plate.characters,
+        plate_kind=plate.kind,
+        plate_color=plate.color,
+        vehicle_color=message.vehicle_color,
+    )
+    return Arrival(
+        number,
+        key,
+        columns,
+        pack(detail_of(message)),
+        tuple([picture.sha256 for picture in message.evidence]),
+        message,
+        seen,
+        str(key[2]),
+        spelled(plate.text)[1],
+    )
+
+
+def finished(arrived: Arrival, clock_flag: str, delivery: str, received_at: datetime) -> Row:
+    """The row, with what only its transaction knows."""
+    return _as_row((*arrived.columns, clock_flag, delivery, received_at, arrived.detail))
+
+
+_as_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
+"""Past the constructor with its names, which takes four times as long."""
 
 
 def as_copy_line(row: Row) -> str:
@@ -140,48 +209,42 @@ def as_copy_line(row: Row) -> str:
     Names, words and numbers hold nothing to escape; plate and detail may hold a backslash (a tab
     or a line end neither can: JSON escapes them, and a plate has none).
     """
-    return "\t".join(
-        (
-            row.plate.replace("\\", "\\\\"),
-            row.captured_at.isoformat(),
-            str(row.passage_id),
-            row.camera_id,
-            row.checkpoint_id,
-            row.agent_id,
-            row.plate_state,
-            row.plate_color,
-            row.plate_kind,
-            repr(row.plate_score),
-            row.vehicle_color,
-            row.direction,
-            "\\N" if row.lane is None else str(row.lane),
-            "\\N" if row.speed_kmh is None else repr(row.speed_kmh),
-            "\\N" if row.clock_synchronised is None else "t" if row.clock_synchronised else "f",
-            "\\N" if row.clock_offset_ms is None else repr(row.clock_offset_ms),
-            row.clock_flag,
-            row.delivery,
-            row.received_at.isoformat(),
-            row.detail.replace("\\", "\\\\"),
-        )
-    )
+    return copy_lines([row])
+
+
+def copy_lines(rows: Sequence[Row]) -> str:
+    """Rows as :func:`as_copy_line` spells them, a line each; the last has no end."""
+    return "\n".join(
+        [
+            f"{_escaped(plate)}\t{at.isoformat()}\t{ident.hex}\t{camera}\t{checkpoint}\t{agent}"
+            f"\t{state}\t{color}\t{kind}\t{score!r}\t{vehicle}\t{direction}"
+            f"\t{_NULL if lane is None else lane}\t{_NULL if speed is None else repr(speed)}"
+            f"\t{_WORD[synchronised]}\t{_NULL if offset is None else repr(offset)}"
+            f"\t{flag}\t{delivery}\t{received_at.isoformat()}\t{_escaped(detail)}"
+            for (
+                plate, at, ident, camera, checkpoint, agent, state, color, kind, score, vehicle,
+                direction, lane, speed, synchronised, offset, flag, delivery, received_at, detail,
+            ) in rows
+        ]
+    )  # fmt: skip
+
+
+_NULL = "\\N"
+_WORD = {None: _NULL, True: "t", False: "f"}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\") if "\\" in text else text
 
 
 def as_sqlite(row: Row) -> tuple[object, ...]:
     """The row as SQLite keeps it: instants as bare UTC text, identifiers as 32 hex digits."""
-    return (
-        row.plate,
-        bare(row.captured_at),
-        row.passage_id.hex,
-        *row[3:14],
-        row.clock_synchronised,
-        row.clock_offset_ms,
-        row.clock_flag,
-        row.delivery,
-        bare(row.received_at),
-        row.detail,
-    )
+    plate, captured_at, passage_id, *others, received_at, detail = row
+    return (plate, bare(captured_at), passage_id.hex, *others, bare(received_at), detail)
 
 
 def bare(instant: datetime) -> str:
     """An instant as SQLAlchemy stores it on SQLite."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(" ", "microseconds")[:-6]  # without its +00:00

@@ -7,6 +7,8 @@ attempt alone is taken back (a savepoint), and the rows are stored again past th
 import io
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import psycopg2
@@ -15,25 +17,27 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from server.ingest.rows import COLUMNS, Key, Row, as_copy_line, as_sqlite, bare
+from server.ingest.rows import COLUMNS, Key, Row, as_sqlite, bare, copy_lines
 
 _COPY = f"COPY passage ({COLUMNS}) FROM STDIN"
-_INSERT = f"INSERT INTO passage ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608 - names of ours
+_PLACES = f"({', '.join('?' * len(Row._fields))})"
 _ROUTINGS = 3
 """How often a COPY is begun again because partitions were made meanwhile."""
+_STATEMENTS = (100, 10, 1)
+"""Rows in a statement; each is compiled once a connection."""
 _KEYS_AT_ONCE = 5_000
 """Three parameters each, of the 32,766 that SQLite takes."""
 
 
 def store(session: Session, rows: Sequence[Row]) -> set[Key]:
-    """Insert what is not there yet and return its keys.
+    """Insert what is not there yet and return the keys of what was: the repeats.
 
     In key order, so that two transactions with the same passages wait for each other instead of
-    deadlocking.
+    deadlocking. No key stands in ``rows`` twice.
     """
     if not rows:
         return set()
-    rows = sorted(rows, key=lambda row: row.key)
+    rows = sorted(rows)  # a row begins with its key
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         return _store(connection, rows, _insert, _insert_new)
@@ -54,8 +58,8 @@ def _store(
             break
         except _RoutedElsewhereError:
             continue
-        return {row.key for row in rows}
-    return the_new_ones(connection, rows)
+        return set()
+    return {row.key for row in rows} - the_new_ones(connection, rows)
 
 
 class _RoutedElsewhereError(Exception):
@@ -91,11 +95,12 @@ def _copy_new(connection: Connection, rows: Sequence[Row]) -> set[Key]:
 
 
 def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
-    lines = "\n".join([as_copy_line(row) for row in rows])
+    lines = copy_lines(rows).encode()
     driver = _driver(connection)
     try:
         with driver.cursor() as cursor:
-            cursor.copy_expert(statement, io.BytesIO(lines.encode()))
+            # in one piece: after each the thread has to queue for the interpreter again
+            cursor.copy_expert(statement, io.BytesIO(lines), size=len(lines) + 1)
     except CheckViolation:
         raise _RoutedElsewhereError from None
     except psycopg2.Error as error:
@@ -114,13 +119,25 @@ def _copy_into(connection: Connection, statement: str, rows: Sequence[Row]) -> N
 
 
 def _insert(connection: Connection, rows: Sequence[Row]) -> None:
-    driver = _driver(connection)
+    """Many rows a statement: after each the thread has to queue for the interpreter again."""
+    cursor = _driver(connection).cursor()
+    start = 0
     try:
-        driver.executemany(_INSERT, map(as_sqlite, rows))
+        for size in _STATEMENTS:
+            statement = _insert_of(size)
+            while len(rows) - start >= size:
+                some = map(as_sqlite, rows[start : start + size])
+                cursor.execute(statement, tuple(chain.from_iterable(some)))
+                start += size
     except sqlite3.IntegrityError as error:
-        raise IntegrityError(_INSERT, {}, error) from None
+        raise IntegrityError(_insert_of(1), {}, error) from None
     except sqlite3.OperationalError as error:
-        raise OperationalError(_INSERT, {}, error) from None
+        raise OperationalError(_insert_of(1), {}, error) from None
+
+
+@cache
+def _insert_of(size: int) -> str:
+    return f"INSERT INTO passage ({COLUMNS}) VALUES {', '.join([_PLACES] * size)}"  # noqa: S608 - names of ours
 
 
 def _insert_new(connection: Connection, rows: Sequence[Row]) -> set[Key]:

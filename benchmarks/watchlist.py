@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.curve:
         from benchmarks.watchlist_curve import measure_curve  # noqa: PLC0415 - loads the reader
 
-        name, found = "curve", measure_curve(options.plates, options.reads_from)
+        name, found = "curve", measure_curve(options.plates, options.seed, options.reads_from)
     elif options.alerts:
         from benchmarks.watchlist_alerts import measure_alerts  # noqa: PLC0415 - starts servers
 
@@ -263,6 +263,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sqlite", action="store_true", help="instead of PostgreSQL")
     parser.add_argument("--curve", action="store_true", help="recall and false alerts")
     parser.add_argument("--plates", type=int, default=4_000, help="of the curve: plates rendered")
+    parser.add_argument(
+        "--seed", type=int, default=17, help="of the curve: which plates, how spoiled"
+    )
     parser.add_argument("--reads-from", type=Path, help="of the curve: reads kept in a file")
     parser.add_argument("--alerts", action="store_true", help="from POST to the alert")
     parser.add_argument("--rate", type=int, default=1_000, help="of the alerts: passages a second")

@@ -59,18 +59,19 @@ class Taken:
         return sum(a != b for a, b in zip(self.text, self.read, strict=True))
 
 
-def measure_curve(plates: int, reads_from: Path | None) -> dict[str, Any]:
+def measure_curve(plates: int, seed: int, reads_from: Path | None) -> dict[str, Any]:
     """The curve; reads are kept in ``reads_from`` or taken from there."""
     if reads_from is not None and reads_from.is_file():
         taken = [_from_json(line) for line in reads_from.read_text("utf-8").splitlines()]
     else:
-        taken = list(take(plates))
+        taken = list(take(plates, seed))
         if reads_from is not None:
             reads_from.write_text("".join(_as_json(one) + "\n" for one in taken), "utf-8")
     hard = [one for one in taken if one.is_hard]
     easy = [one for one in taken if not one.is_hard]
     misread = [one for one in taken if one.wrong == 1 and UNREAD not in one.read]
     return {
+        "seed": seed,
         "reads": len(taken),
         "wrong": {
             name: round(sum(one.read != one.text for one in part) / max(1, len(part)), 4)
@@ -130,12 +131,12 @@ def _mistakes(misread: Sequence[Taken]) -> dict[str, int]:
     return dict(sorted(counted.items(), key=lambda item: -item[1])[:20])
 
 
-def take(plates: int) -> Iterator[Taken]:
+def take(plates: int, seed: int) -> Iterator[Taken]:
     """Draw, spoil and read so many plates; every second one is hard."""
     reader = load_reader(recogniser="onnxruntime")
     glyphs = OwnGlyphs()
     for number in range(plates):
-        rng = np.random.default_rng([17, number])
+        rng = np.random.default_rng([seed, number])
         kind = PlateKind.NEW_ENERGY_SMALL if number % 5 == 4 else PlateKind.SMALL
         text = random_plate(kind, rng)
         is_hard = bool(number % 2)

@@ -6,12 +6,7 @@
   interpreter's lock;
 * fuzzy: only a read that is unsure somewhere may mean other plates; these are written out (few,
   see :mod:`anpr.watch.likeness`) and looked up one by one;
-* patterns that fix something at an end: for each length of a plate a mask of the places they fix;
-  patterns of one mask are one group, and a read is hashed once per *group*, all groups together.
-  A table of bits tells of most groups that nothing is there;
-* patterns that fix nothing at either end (``*234*``): by their longest run, looked up for each
-  run of a read. With eight characters that are at most eleven look-ups, so no automaton is needed
-  that would have to be built anew for each change;
+* patterns: by what they fix, see :mod:`anpr.watch.masks`;
 * descriptions without a part of the plate: by the colors and kinds they name.
 
 What is added later lies in dictionaries beside the arrays until the index is made anew. Nothing
@@ -21,41 +16,22 @@ entry as it stands, and a withdrawn one no longer stands. That goes for two text
 One thread adds while others ask.
 """
 
-import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anpr.plate import PROVINCES, RETIRED, SUFFIXES, UNREAD
+from anpr.plate import UNREAD
 from anpr.watch.judging import Seen
 from anpr.watch.likeness import others_meant, sure_above
-from anpr.watch.patterns import ANY_ONE, shape_of
+from anpr.watch.masks import Patterns
 
-_ALPHABET: Final = "".join(
-    dict.fromkeys(
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" + PROVINCES + SUFFIXES + RETIRED + "民航临试超"
-    )
-)
-_UNDEFINED: Final = "\ufffe"
-_CODES: Final = codecs.charmap_build(
-    ("\0" + _ALPHABET + UNREAD).ljust(128, _UNDEFINED) + _UNDEFINED * 128
-)
-"""A byte below 128 for each character of plates; others go as unread, and are told apart later."""
-_WIDTH: Final = 8
-MAX_LENGTH: Final = 16
-"""Of a plate."""
 _SLICE: Final = 1 << 18
 _HASH_BITS: Final = 64
-_FIXED: Final = bytes(0 if code == len(_ALPHABET) + 1 else 127 for code in range(256))
-"""Of a byte its mask: none for :data:`~anpr.watch.patterns.ANY_ONE`, which is spelled as unread."""
-_ODD: Final = 0x9E3779B97F4A7C15
 _BUCKETS_A_PLATE: Final = 4
-_BITS_A_PATTERN: Final = 256
-_MOST_BITS: Final = 22
 
 Ids = NDArray[np.int64]
 Pause = Callable[[], None]
@@ -72,11 +48,6 @@ class Indexed:
     plate_kinds: frozenset[str] = frozenset()
     plate_colors: frozenset[str] = frozenset()
     vehicle_colors: frozenset[str] = frozenset()
-
-
-def _number(text: str) -> int:
-    """A text of at most eight characters as a number below 2^63."""
-    return int.from_bytes(codecs.charmap_encode(text, "replace", _CODES)[0], "big")
 
 
 class _Plates:
@@ -144,117 +115,6 @@ class _Sorted:
         found += [self._ids[at] for at in range(begin, end) if self._hashes[at] == wanted]
 
 
-class _Masked(NamedTuple):
-    """The groups of one length as they are asked: always all four together."""
-
-    masks: Ids
-    odds: Ids
-    there: NDArray[np.bool_]
-    """By the leading bits of a hash (signed: from the end for half of them)."""
-    shift: int
-
-
-class _Groups:
-    """Numbers by what is left of them under one of some masks."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[int, int] = {}
-        """Odd factors of the groups, by their masks."""
-        self._by_hash: dict[int, tuple[int, ...]] = {}
-        none = np.zeros(0, np.int64)
-        self._asked = _Masked(none, none, np.zeros(1 << 10, np.bool_), _HASH_BITS - 10)
-
-    def add(self, part: str, entry_id: int) -> None:
-        """Take a pattern, ``?`` where it fixes nothing."""
-        codes = codecs.charmap_encode(part, "replace", _CODES)[0]
-        mask = int.from_bytes(codes.translate(_FIXED), "big")
-        value = int.from_bytes(codes, "big") & mask
-        odd = self._numbers.get(mask)
-        is_new = odd is None
-        if odd is None:
-            odd = _signed(hash((len(self._numbers), _ODD)) * _ODD | 1)  # any, but one of its own
-            self._numbers[mask] = odd
-        hashed = _signed(value * odd)
-        known = self._by_hash.get(hashed, ())
-        if entry_id not in known:
-            self._by_hash[hashed] = (*known, entry_id)
-        masks, odds, there, shift = self._asked
-        if len(self._by_hash) * _BITS_A_PATTERN > len(there) and len(there) < 1 << _MOST_BITS:
-            shift -= 2
-            there = np.zeros(4 * len(there), np.bool_)
-            there[np.fromiter(self._by_hash, np.int64, len(self._by_hash)) >> shift] = True
-        there[hashed >> shift] = True
-        if is_new:
-            masks, odds = np.append(masks, np.int64(mask)), np.append(odds, np.int64(odd))
-        if is_new or there is not self._asked.there:
-            self._asked = _Masked(masks, odds, there, shift)
-
-    def find(self, key: int, found: list[int]) -> None:
-        masks, odds, there, shift = self._asked
-        hashed = (masks & key) * odds
-        some = there.take(hashed >> shift)
-        if np.count_nonzero(some):
-            for one in hashed[some].tolist():
-                found += self._by_hash.get(one, ())
-
-
-def _signed(number: int) -> int:
-    """The last 64 bits as a signed number."""
-    return (number + 2**63) % 2**64 - 2**63
-
-
-class _Patterns:
-    """Patterns by what they fix, for each length that a plate may have."""
-
-    def __init__(self) -> None:
-        self._by_length: dict[int, _Groups] = {}
-        self._by_run: dict[str, tuple[int, ...]] = {}
-        self._runs: tuple[int, ...] = ()
-        """Lengths of the runs in ``_by_run``."""
-
-    def add(self, pattern: str, entry_id: int) -> None:
-        shape = shape_of(pattern)
-        ends = shape.beginning + shape.end
-        if not ends.strip(ANY_ONE):
-            self._add_run(shape.middles, entry_id)
-            return
-        least = len(ends) + sum(map(len, shape.middles))
-        for length in (least,) if shape.fixed_length else range(least, MAX_LENGTH + 1):
-            placed = shape.beginning + ANY_ONE * (length - len(ends)) + shape.end
-            first, last = placed[:_WIDTH], placed[-_WIDTH:]
-            # of a longer plate its first eight places are looked at, or if nothing is fixed
-            # there its last eight, in a table of their own
-            part, table = (first, length) if first.strip(ANY_ONE) else (last, -length)
-            groups = self._by_length.get(table)
-            if groups is None:
-                groups = self._by_length[table] = _Groups()
-            groups.add(part, entry_id)
-
-    def _add_run(self, middles: Iterable[str], entry_id: int) -> None:
-        runs = [run for middle in middles for run in middle.split(ANY_ONE)]
-        longest = max(runs, key=len, default="")
-        known = self._by_run.get(longest, ())
-        if entry_id not in known:
-            self._by_run[longest] = (*known, entry_id)
-        if len(longest) not in self._runs:
-            self._runs = tuple(sorted({*self._runs, len(longest)}))
-
-    def find(self, text: str, found: list[int]) -> None:
-        """Append the entries of patterns that may fit."""
-        size = len(text)
-        groups = self._by_length.get(size)
-        if groups is not None:
-            groups.find(_number(text[:_WIDTH]), found)
-        if size > _WIDTH and (groups := self._by_length.get(-size)) is not None:
-            groups.find(_number(text[-_WIDTH:]), found)
-        by_run = self._by_run
-        for length in self._runs:
-            for start in range(size - length + 1):
-                ids = by_run.get(text[start : start + length])
-                if ids is not None:
-                    found += ids
-
-
 class _Descriptions:
     """Descriptions without a part of the plate, by what they name."""
 
@@ -284,7 +144,7 @@ class WatchIndex:
         """Start empty."""
         self._whole, self._fuzzy = _Plates(), _Plates()
         """All whole plates, by their own text; the fuzzy ones once more, by what is meant."""
-        self._patterns, self._descriptions = _Patterns(), _Descriptions()
+        self._patterns, self._descriptions = Patterns(), _Descriptions()
         self._tolerance = 0.0
         """The widest of the fuzzy entries."""
         self._sure = 0.0
@@ -315,19 +175,31 @@ class WatchIndex:
     def candidates(self, seen: Seen) -> list[int]:
         """Entries that may be meant: all that :func:`~anpr.watch.judging.fits`, and a few more."""
         found: list[int] = []
-        plate = seen.plate
-        if plate:
-            self._whole.find(plate, found)
-            if self._tolerance and seen.glyphs:
-                sure = self._sure
-                for glyph in seen.glyphs:
-                    if glyph.score <= sure or glyph.char == UNREAD:
-                        for other in others_meant(plate, seen.glyphs, self._tolerance):
-                            self._fuzzy.find(other, found)
-                        break
-            self._patterns.find(plate, found)
+        if seen.plate:
+            self._find_plates(seen, found)
+            self._patterns.find(seen.plate, found)
         self._descriptions.find(seen, found)
         return found
+
+    def candidates_of(self, seen_ones: Sequence[Seen]) -> list[list[int]]:
+        """What :meth:`candidates` finds for each, at less cost."""
+        found: list[list[int]] = [[] for _ in seen_ones]
+        for seen, its in zip(seen_ones, found, strict=True):
+            if seen.plate:
+                self._find_plates(seen, its)
+            self._descriptions.find(seen, its)
+        self._patterns.find_all([seen.plate for seen in seen_ones], found)
+        return found
+
+    def _find_plates(self, seen: Seen, found: list[int]) -> None:
+        self._whole.find(seen.plate, found)
+        if self._tolerance:
+            sure = self._sure
+            for glyph in seen.glyphs:
+                if glyph.score <= sure or glyph.char == UNREAD:
+                    for other in others_meant(seen.plate, seen.glyphs, self._tolerance):
+                        self._fuzzy.find(other, found)
+                    return
 
     def _widen(self, tolerance: float) -> None:
         if tolerance > self._tolerance:

@@ -1,13 +1,16 @@
 """What matching takes of a passage, as the wire spells passages: the same on box and server."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from anpr.plate import is_rubbish, normalise
+from anpr.plate import PROVINCES, is_rubbish, normalise
 from anpr.watch.judging import Seen
 from anpr.watch.likeness import Character, Glyph
 
 MAX_PLATE_LENGTH = 16
+_is_plain = re.compile(f"[{PROVINCES}][A-HJ-NP-Z][0-9A-HJ-NP-Z]{{5,6}}").fullmatch
+"""What nearly every plate looks like: spelled as it is, whatever the rules say."""
 
 
 def seen_of(
@@ -23,7 +26,7 @@ def seen_of(
     Characters that do not go with the text are left out: nothing is fuzzy about such a plate.
     Those that do are taken as they are, not copied: this is asked for every passage of a city.
     """
-    plate = _spelled(text)
+    plate = text if _is_plain(text) else _spelled(text)
     if not characters or not plate:
         return Seen(plate, (), plate_kind, plate_color, vehicle_color)
     if "".join([one.char for one in characters]) != plate:

@@ -23,9 +23,10 @@ from server import audit
 from server.auth.accounts import Role
 from server.errors import InvalidRequest
 from server.notices.channels import MOST as MOST_CHANNELS
-from server.notices.channels import is_channel
+from server.notices.channels import check_channels, is_channel
 from server.protection import is_sought
-from server.settings import WatchlistSettings
+from server.settings import Settings, WatchlistSettings
+from server.settings_notices import NoticeSettings
 from server.tables import Checkpoint, User
 from server.wire import PlateColor, PlateKind, VehicleColor
 
@@ -116,7 +117,7 @@ class NewEntry:
 
 
 def require_valid(
-    session: Session, entry: NewEntry, applicant: str, now: datetime, settings: WatchlistSettings
+    session: Session, entry: NewEntry, applicant: str, now: datetime, settings: Settings
 ) -> None:
     """Refuse an entry that may not be.
 
@@ -128,11 +129,12 @@ def require_valid(
 
 
 def faults_of(
-    session: Session, entry: NewEntry, applicant: str, now: datetime, settings: WatchlistSettings
+    session: Session, entry: NewEntry, applicant: str, now: datetime, settings: Settings
 ) -> Iterator[Fault]:
     """All that is wrong with an entry; nothing if it may be applied for."""
-    yield from _looked_for(entry, settings)
-    yield from _told(entry, settings)
+    yield from _looked_for(entry, settings.watchlist)
+    yield from _told(entry, settings.watchlist)
+    yield from _channels(entry, settings.notices)
     if entry.valid_to is not None and entry.valid_to <= max(entry.valid_from or now, now):
         yield "valid_to", "after valid_from, and not in the past"
     yield from _somewhere(session, entry)
@@ -193,8 +195,17 @@ def _told(entry: NewEntry, settings: WatchlistSettings) -> Iterator[Fault]:
         value: str = getattr(entry, field)
         if len(value) > longest or "\0" in value:
             yield field, f"at most {longest} characters"
+
+
+def _channels(entry: NewEntry, settings: NoticeSettings) -> Iterator[Fault]:
+    """What is wrong with who is told: nobody waits for a message that nothing here can send."""
     if len(entry.tell) > MOST_CHANNELS or not all(map(is_channel, entry.tell)):
         yield "tell", "wall, sound, webhook:NAME, sms:NUMBER or mail:ADDRESS"
+        return
+    try:
+        check_channels(entry.tell, settings)
+    except InvalidRequest as error:
+        yield "tell", str(error).removeprefix("tell: ")
 
 
 def _somewhere(session: Session, entry: NewEntry) -> Iterator[Fault]:

@@ -100,7 +100,7 @@ def try_entry(
     now, settings = context.clock(), context.settings
     with context.database.write() as session:
         if not checked:
-            require_valid(session, entry, account.name, now, settings.watchlist)
+            require_valid(session, entry, account.name, now, settings)
         case_number = entry.case_number.strip()
         sight = sight_of(session, account, now, settings, case_number=case_number, plate=entry.text)
         found = preview(session, entry, sight, context.plates, now=now, settings=settings)
@@ -136,9 +136,8 @@ def import_file(  # noqa: PLR0913 - the file, how it is read, by whom
     Raises:
         InvalidRequest: not such a file.
     """
-    settings = context.settings.watchlist
-    rows = read_rows(content, ending, settings.max_import_rows)
-    doing = Doing(account, address, context.clock(), settings)
+    rows = read_rows(content, ending, context.settings.watchlist.max_import_rows)
+    doing = Doing(account, address, context.clock(), context.settings)
     found: list[ImportedRow] = []
     if dry_run:
         with context.database.read() as session:

@@ -15,12 +15,12 @@ of the index, and it holds no more of an entry than its plate and number.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Text, bindparam, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from anpr.watch import Indexed, Match, Seen, Watched, WatchIndex, judge
@@ -32,8 +32,12 @@ from server.watchlists.entries import hours_of
 from server.watchlists.states import IN_FORCE
 
 _IN_FORCE = tuple(sorted(state.value for state in IN_FORCE))
-_SLICE = 1_000
-"""Entries taken in one go; between slices others get the interpreter."""
+_IDS_A_TEXT = 10_000
+"""Entries read in one go."""
+_AT_ONCE = 100
+"""Patterns or descriptions between two pauses."""
+_TURN_S = 0.001
+_ASIDE_S = 0.0002
 _MANY_LATE = 50_000
 """So many entries beside the sorted arrays, and the index is made anew in the background."""
 _IDS_AT_ONCE = 500
@@ -41,13 +45,20 @@ _IDS_AT_ONCE = 500
 Pause = Callable[[], None]
 
 
-def _yield_to_others() -> None:
-    """Let a thread that wants the interpreter have it: it takes turns by milliseconds else."""
-    time.sleep(0.0005)
+class _Courtesy:
+    """Lets a thread that wants the interpreter have it: else it takes turns of milliseconds."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        """Step aside for a moment, if it is some time since the last."""
+        if time.perf_counter() - self._since > _TURN_S:
+            time.sleep(_ASIDE_S)
+            self._since = time.perf_counter()
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A passage that was stored; ``key`` is its key."""
 
     key: tuple[str, datetime, UUID]
@@ -80,25 +91,23 @@ class WatchlistCache:
         """The index, holding all that is in force in this transaction; locks the revision."""
         return self._upto(session, _revision(session, lock=True))
 
-    def refresh(self, session: Session, pause: Pause = _yield_to_others) -> None:
-        """Take in what has changed, before somebody has to wait for it; make it anew if due.
-
-        ``pause`` is called between slices, so that others get the interpreter.
-        """
+    def refresh(self, session: Session) -> None:
+        """Take in what has changed, before somebody has to wait for it; make it anew if due."""
         revision = _revision(session, lock=False)
         index = self._index
         if index is not None and revision >= self._revision and index.late < _MANY_LATE:
             self._upto(session, revision)
         else:
-            self.rebuild(session, pause)
+            self.rebuild(session)
 
-    def rebuild(self, session: Session, pause: Pause = _yield_to_others) -> None:
+    def rebuild(self, session: Session) -> None:
         """Make the index anew beside the one in use, and put it in its place.
 
-        Its revision is read first: what changes meanwhile is added by the next that asks.
+        Its revision is read first: what changes meanwhile is added by the next that asks. Others
+        get the interpreter every few milliseconds.
         """
         revision = _revision(session, lock=False)
-        made = _all(session, pause)
+        made = _all(session, _Courtesy())
         with self._adding:
             self._index, self._revision = made, revision
 
@@ -124,7 +133,8 @@ def matches(
 
     ``zone`` is that of the checkpoints, for entries that hold at some hours of the day alone.
     """
-    meant = [(one, found) for one in sightings if (found := index.candidates(one.seen))]
+    candidates = index.candidates_of([one.seen for one in sightings])
+    meant = [(one, found) for one, found in zip(sightings, candidates, strict=True) if found]
     if not meant:
         return []
     entries = watched_by_id(session, {entry_id for _, found in meant for entry_id in found})
@@ -214,33 +224,53 @@ def _changed(session: Session, since: int) -> Iterator[Indexed]:
 
 
 def _all(session: Session, pause: Pause) -> WatchIndex:
-    """An index of everything in force."""
+    """An index of everything in force.
+
+    A row at a time, a million plates would take ten seconds and let nobody else work for a tenth
+    of one now and then. So the database puts the whole plates of some thousand entries into one
+    text.
+    """
     builder = Builder()
     in_force = WatchlistEntry.state.in_(_IN_FORCE)
-    whole = session.execute(
-        select(WatchlistEntry.id, WatchlistEntry.plate)
-        .where(in_force, WatchlistEntry.match == "exact")
-        .execution_options(yield_per=_SLICE)
+    line = cast(WatchlistEntry.id, Text) + literal(" ") + WatchlistEntry.plate
+    plates = (
+        select(
+            WatchlistEntry.match,
+            func.aggregate_strings(line, "\n"),
+            func.max(WatchlistEntry.tolerance),
+        )
+        .where(
+            WatchlistEntry.id.between(bindparam("first"), bindparam("last")),
+            WatchlistEntry.match != "description",
+            in_force,
+        )
+        .group_by(WatchlistEntry.match)
     )
-    for rows in whole.partitions():
-        ids, plates = zip(*rows, strict=True)
-        builder.add_plates("exact", plates, ids)
-        pause()
-    others = session.execute(
+    first, last = session.execute(
+        select(func.min(WatchlistEntry.id), func.max(WatchlistEntry.id))
+    ).one()
+    for start in range(first or 0, (last or 0) + 1, _IDS_A_TEXT):
+        span = {"first": start, "last": start + _IDS_A_TEXT - 1}
+        for match, lines, widest in session.execute(plates, span).all():
+            words = lines.split()  # no plate has a space: anpr.plate.normalise
+            pause()
+            texts, ids = words[1::2], map(int, words[::2])
+            if match != "pattern":
+                builder.add_plates(match, texts, ids, widest or 0.0)
+            else:
+                for number, (entry_id, text) in enumerate(zip(ids, texts, strict=True)):
+                    builder.add(Indexed(entry_id, match, text))
+                    if number % _AT_ONCE == 0:
+                        pause()
+            pause()
+    descriptions = session.execute(
         select(*_COLUMNS)
-        .where(in_force, WatchlistEntry.match != "exact")
-        .execution_options(yield_per=_SLICE // 4)
+        .where(in_force, WatchlistEntry.match == "description")
+        .execution_options(yield_per=_AT_ONCE)
     )
-    for some in others.partitions():
-        fuzzy = [row for row in some if row.match == "fuzzy"]
-        if fuzzy:
-            widest = max(row.tolerance or 0.0 for row in fuzzy)
-            builder.add_plates(
-                "fuzzy", [row.plate for row in fuzzy], [row.id for row in fuzzy], widest
-            )
+    for some in descriptions.partitions():
         for row in some:
-            if row.match != "fuzzy":
-                builder.add(_indexed(row))
+            builder.add(_indexed(row))
         pause()
     return builder.done(pause)
 

@@ -193,7 +193,7 @@ def post_withdraw(
 
 def doing_of(context: AppContext, account: Account, address: str) -> Doing:
     """Who does something, now and under this server's rules."""
-    return Doing(account, address, context.clock(), context.settings.watchlist)
+    return Doing(account, address, context.clock(), context.settings)
 
 
 def note_protected(context: AppContext, entry: NewEntry, doing: Doing) -> None:

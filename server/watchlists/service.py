@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from server.auth.accounts import Account
 from server.db import next_number
 from server.errors import Conflict, InvalidRequest, NotAllowed, NotFound
-from server.settings import WatchlistSettings
+from server.settings import Settings
 from server.tables import Counter, WatchlistEntry, WatchlistPerson
 from server.watchlists.entries import NewEntry, require_valid
 from server.watchlists.history import By, enter, has_lapsed, parties_of
@@ -45,7 +45,7 @@ class Doing:
     account: Account
     address: str
     now: datetime
-    settings: WatchlistSettings
+    settings: Settings
 
     @property
     def actor(self) -> Actor:
@@ -260,7 +260,7 @@ def _urge(session: Session, row: WatchlistEntry, why: str, doing: Doing, revisio
     if row.urgent_by is not None or session.scalar(lapsed.limit(1)) is not None:
         raise Conflict("urgent: it was in force urgently and nobody approved it", field="urgent")
     row.urgent_why, row.urgent_by = why, doing.account.name
-    row.lapses_at = doing.now + timedelta(seconds=doing.settings.urgent_s)
+    row.lapses_at = doing.now + timedelta(seconds=doing.settings.watchlist.urgent_s)
     row.revision = revision
     _to(session, row, Step.URGE, after, doing, why)
 
@@ -356,4 +356,4 @@ def _required(text: str, field: str) -> str:
 
 
 def _shown(session: Session, row: WatchlistEntry, doing: Doing) -> EntryView:
-    return views_of(session, [row], doing.account, doing.settings, doing.now)[0]
+    return views_of(session, [row], doing.account, doing.settings.watchlist, doing.now)[0]

@@ -15,7 +15,6 @@ from server.checkpoints.service import places
 from server.context import AppContext, Context
 from server.errors import Conflict, InvalidRequest, NotAllowed, RequestError
 from server.http import RowId
-from server.notices.channels import check_channels
 from server.watchlists.exchange_routes import try_entry
 from server.watchlists.preview import Preview
 from server.watchlists.routes import note_protected
@@ -186,7 +185,7 @@ def take_step(  # noqa: PLR0913, PLR0917 - the form's fields
     back: Annotated[str, Form(max_length=8)] = "",
 ) -> Response:
     """Review, approve, refuse, put in force, extend or withdraw an entry."""
-    doing = Doing(account, address, context.clock(), context.settings.watchlist)
+    doing = Doing(account, address, context.clock(), context.settings)
 
     def extended(session: Session) -> object:
         until = local_instant(valid_to, zone_of(request), "valid_to")
@@ -226,11 +225,10 @@ def _keep(  # noqa: PLR0913, PLR0917 - who types what
     form: EntryForm,
     entry_id: int | None,
 ) -> Response:
-    doing = Doing(account, address, context.clock(), context.settings.watchlist)
+    doing = Doing(account, address, context.clock(), context.settings)
     wanted: NewEntry | None = None
     try:
         wanted = entry_of(form, zone_of(request))
-        check_channels(wanted.tell, context.settings.notices)
         if form.act == "preview":
             seen = try_entry(context, account, address, wanted)
             return _form(request, context, account, form, entry_id=entry_id, seen=seen)

@@ -230,7 +230,13 @@ def test_the_index_finds_every_entry_that_fits(found, seen: Seen, built_first: i
     for one in made[built_first:]:
         index.add(_indexed(one))
     fitting = {one.entry_id for one in made if fits(one, seen) is not None}
-    assert fitting <= set(index.candidates(seen))
+    candidates = index.candidates(seen)
+    assert fitting <= set(candidates)
+    other = Seen("", (), "unknown", "blue", "yellow")
+    together = index.candidates_of([seen, other, seen])
+    assert [sorted(one) for one in together] == [
+        sorted(candidates), sorted(index.candidates(other)), sorted(candidates)
+    ]  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)

@@ -264,6 +264,9 @@ def test_no_pattern_tells_where_a_protected_vehicle_is(site: Site) -> None:
         ({"area": [[0, 0], [1, 1], [0, 1], [1, 0]]}, "area"),
         ({"checkpoints": ["kk-nowhere"]}, "checkpoints"),
         ({"tell": ["pigeon"]}, "tell"),
+        ({"tell": ["webhook:nobody"]}, "tell"),
+        ({"tell": ["sms:13800000000"]}, "tell"),
+        ({"tell": ["sound", "mail:duty@police.example"]}, "tell"),
         ({"people": ["operator"]}, "people"),
     ],
 )

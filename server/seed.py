@@ -236,6 +236,6 @@ def _watch(
         note=entry.note,
     )
     try:
-        add_entry(session, wanted, Doing(author, "seed", now, settings.watchlist))
+        add_entry(session, wanted, Doing(author, "seed", now, settings))
     except Conflict:
         return  # the same plate under the same case, put there by somebody else

@@ -61,6 +61,7 @@ _ROUTERS = (
     watchlist_routes.router,
     watchlist_copies.router,
     alert_routes.router,
+    alert_routes.feedback_router,
     notice_routes.router,
     case_routes.router,
     checkpoint_routes.router,

@@ -32,7 +32,9 @@ MAX_FEEDBACK_BYTES = 26 * 1024 * 1024
 """Feedback on an alert, with its pictures."""
 _LIMITS = {
     "/feedback/": MAX_FEEDBACK_BYTES,
+    "/api/v1/feedback/": MAX_FEEDBACK_BYTES,
     "/watchlist/import": MAX_FEEDBACK_BYTES,
+    "/api/v1/watchlist/import": MAX_FEEDBACK_BYTES,
     EVIDENCE_PATH.partition("{")[0]: MAX_EVIDENCE_BYTES,
     INGEST_PATH: MAX_BATCH_BYTES,
 }

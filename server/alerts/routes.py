@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -40,6 +40,8 @@ from server.context import AppContext, Context
 from server.http import RowId
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
+feedback_router = APIRouter(prefix="/api/v1/feedback", tags=["alerts"])
+"""A path of its own: bodies with pictures may be larger than others."""
 
 _as_json = TypeAdapter(AlertView)
 _MAX_SEQ = 2**63 - 1
@@ -64,7 +66,7 @@ class OrderBody(BaseModel):
 
 
 class FeedbackBody(BaseModel):
-    """What was found; pictures are added on the alert's page."""
+    """What was found; with pictures it goes to ``/api/v1/feedback/{alert_id}``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -206,6 +208,27 @@ def post_feedback(
 ) -> AlertView:
     """Say what was found."""
     feedback = NewFeedback(body.finding, body.text, body.true_plate)
+    with context.database.write() as session:
+        hand = hand_of(session, context, account, address)
+        alert = give_feedback(session, alert_id, hand, feedback)
+    context.stream.wake()
+    return alert
+
+
+@feedback_router.post("/{alert_id}")
+def post_feedback_with_pictures(  # noqa: PLR0913, PLR0917 - the form's fields
+    alert_id: RowId,
+    account: Operator,
+    address: ClientAddress,
+    context: Context,
+    finding: Annotated[Finding, Form()],
+    text: Annotated[str, Form(max_length=2000)],
+    true_plate: Annotated[str, Form(max_length=64)] = "",
+    pictures: Annotated[list[UploadFile], File()] = [],  # noqa: B006 - copied by FastAPI
+) -> AlertView:
+    """Say what was found, with pictures (JPEG), as ``multipart/form-data``."""
+    files = [picture.file.read() for picture in pictures]
+    feedback = NewFeedback(finding, text, true_plate, files)
     with context.database.write() as session:
         hand = hand_of(session, context, account, address)
         alert = give_feedback(session, alert_id, hand, feedback)

@@ -307,23 +307,30 @@ def test_feedback_says_what_is_wrong_with_it_and_changes_nothing(site: Site) -> 
     assert (story["alert"]["state"], story["feedback"]) == ("signed", [])
 
 
-def test_feedback_brings_pictures_which_only_those_see_who_see_the_alert(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("path", "text", "taken"), [("/feedback", "feedback", 303), ("/api/v1/feedback", "text", 200)]
+)
+def test_feedback_brings_pictures_which_only_those_see_who_see_the_alert(
+    site: Site, path: str, text: str, taken: int
+) -> None:
+    """From the page and from a program alike."""
     alert_id = raised(site)
     person = site.as_role("operator")
     person.post(f"/api/v1/alerts/{alert_id}/sign")
-    form = {"csrf_token": person.csrf["X-CSRF-Token"], "finding": "intercepted", "feedback": "拦截"}
+    form = {"csrf_token": person.csrf["X-CSRF-Token"], "finding": "intercepted", text: "拦截"}
     photo = jpeg("photo", 640, 480)
 
     def send(*files: bytes) -> int:
         parts = [("pictures", (f"{n}.jpg", data, "image/jpeg")) for n, data in enumerate(files)]
         answer = person.client.post(
-            f"/feedback/{alert_id}", data=form, files=parts, follow_redirects=False
-        )
+            f"{path}/{alert_id}", data=form, files=parts, headers=person.csrf,
+            follow_redirects=False,
+        )  # fmt: skip
         return answer.status_code
 
     assert send(b"<svg onload=alert(1)>") == 422
     assert send(*[photo] * 7) == 422
-    assert send(photo) == 303
+    assert send(photo) == taken
     (feedback,) = person.get(f"/api/v1/alerts/{alert_id}").json()["feedback"]
     (picture,) = feedback["pictures"]
     answer = person.get(picture["url"])

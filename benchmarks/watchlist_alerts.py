@@ -2,7 +2,8 @@
 
 A server process, several made-up agents that post at a steady rate, and one client that listens
 to the stream of alerts as a browser does. Among the traffic one vehicle a second is watched and new;
-its time runs from before the POST to when its alert's last byte has come.
+its time runs from before the POST to when its alert's last byte has come. Of the other traffic one
+passage in some thousand rings, too.
 """
 
 import argparse
@@ -40,14 +41,14 @@ def measure_alerts(options: argparse.Namespace) -> dict[str, Any]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kakou-alerts-")))
         url = "" if options.sqlite else stack.enter_context(own_postgres()).url
         settings = Settings(data_dir=folder, database=DatabaseSettings(url=url))
-        prepare(settings, pictures=0, watched=0)
+        prepare(settings, pictures=0)
         database = Database(settings)
         partitions.keep_up(database.engine, settings.partitions, datetime.now(UTC), None)
         with database.write() as session:
             add_user(
                 session, name="watcher", password=PASSWORD, role=Role.OFFICER, now=datetime.now(UTC)
             )
-        fill(database, options.entries, options.fuzzy)
+        fill(database, options.entries, options.fuzzy, elsewhere=True)
         database.close()
         server = stack.enter_context(serving(settings))
         return _run(server.url, options)

@@ -3,9 +3,11 @@
 import io
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from sqlalchemy import text as text_
 
 from anpr.plate import PROVINCES
 from anpr.watch import Alternative, Glyph, Seen
@@ -18,19 +20,32 @@ FLEET = 3_000_000
 PATTERNS = 20_000
 INFIXES = 15_000
 TOLERANCE = 0.5
+_ELSEWHERE = PROVINCES.replace("鲁", "")
 _SERIAL = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
-def fill(database: Database, entries: int, fuzzy_share: float) -> None:
-    """Put so many whole plates (a share of them fuzzy), patterns and infixes in force."""
+def fill(database: Database, entries: int, fuzzy_share: float, *, elsewhere: bool = False) -> None:
+    """Put so many whole plates (a share of them fuzzy), patterns and infixes in force.
+
+    A third of the fleet is among them, and every fourth of its plates fits a pattern: the index has
+    much to find. ``elsewhere`` instead takes plates of other provinces, as a list of a million
+    plates is made of: hardly a passage of :mod:`benchmarks.roadside` rings.
+    """
     now = datetime.now(UTC)
     every = round(1 / fuzzy_share) if fuzzy_share else 0
     rows: list[tuple[str, str, float | None]] = []
     for number in range(entries):
         is_fuzzy = every and number % every == 0
         text = plate(number * 3 % (entries * 3 or 1))
+        if elsewhere:
+            text = _ELSEWHERE[number % len(_ELSEWHERE)] + plate(FLEET + number)[1:]
         rows.append(("fuzzy", text, TOLERANCE) if is_fuzzy else ("exact", text, None))
-    rows += [("pattern", text, None) for text in (*patterns(), *infixes())]
+    if elsewhere:
+        found = [one for one in patterns(3 * PATTERNS) if one[0] in _ELSEWHERE][:PATTERNS]
+        found += infixes(lengths=(6,))
+    else:
+        found = [*patterns(), *infixes()]
+    rows += [("pattern", text, None) for text in found]
     with database.write() as session:
         # the driver's own ways: through the ORM filling takes longer than all that is measured
         connection = session.connection()
@@ -57,6 +72,8 @@ def fill(database: Database, entries: int, fuzzy_share: float) -> None:
                     io.BytesIO(lines.encode()),
                 )
         session.get_one(Counter, "watchlist").value += 1
+    with database.write() as session:
+        session.execute(text_("ANALYZE"))  # as the database does by itself, some minutes later
 
 
 def _common(now: datetime) -> dict[str, str]:
@@ -93,11 +110,11 @@ def patterns(count: int = PATTERNS) -> list[str]:
     return found
 
 
-def infixes(count: int = INFIXES) -> list[str]:
+def infixes(count: int = INFIXES, lengths: Sequence[int] = (4, 4, 5)) -> list[str]:
     """Patterns that fix nothing at either end."""
     pick = random.Random(4)
     return [
-        "*" + "".join(pick.choices(_SERIAL, k=pick.choice((4, 4, 5)))) + "*" for _ in range(count)
+        "*" + "".join(pick.choices(_SERIAL, k=pick.choice(lengths))) + "*" for _ in range(count)
     ]
 
 

@@ -129,12 +129,14 @@ class _Descriptions:
             if entry.entry_id not in known:
                 self._by_looks[looks] = (*known, entry.entry_id)
 
+    def __bool__(self) -> bool:
+        return bool(self._by_looks)
+
     def find(self, seen: Seen, found: list[int]) -> None:
-        if self._by_looks:
-            for looks in product(
-                (seen.plate_kind, ""), (seen.plate_color, ""), (seen.vehicle_color, "")
-            ):
-                found += self._by_looks.get(looks, ())
+        for looks in product(
+            (seen.plate_kind, ""), (seen.plate_color, ""), (seen.vehicle_color, "")
+        ):
+            found += self._by_looks.get(looks, ())
 
 
 class WatchIndex:
@@ -178,7 +180,8 @@ class WatchIndex:
         if seen.plate:
             self._find_plates(seen, found)
             self._patterns.find(seen.plate, found)
-        self._descriptions.find(seen, found)
+        if self._descriptions:
+            self._descriptions.find(seen, found)
         return found
 
     def candidates_of(self, seen_ones: Sequence[Seen]) -> list[list[int]]:
@@ -187,7 +190,8 @@ class WatchIndex:
         for seen, its in zip(seen_ones, found, strict=True):
             if seen.plate:
                 self._find_plates(seen, its)
-            self._descriptions.find(seen, its)
+            if self._descriptions:
+                self._descriptions.find(seen, its)
         self._patterns.find_all([seen.plate for seen in seen_ones], found)
         return found
 

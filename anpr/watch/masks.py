@@ -56,7 +56,9 @@ class _Masked(NamedTuple):
     odds: _Words
     there: NDArray[np.bool_]
     """By the leading bits of a hash (signed: from the end for half of them)."""
-    shift: int
+    shift: np.int64
+    """As arrays have it, like the number that is asked: making it one each time takes as long as
+    using it."""
 
 
 class _Groups:
@@ -67,7 +69,7 @@ class _Groups:
         """Odd factors of the groups, by their masks."""
         self._by_hash: dict[int, tuple[int, ...]] = {}
         none = np.zeros(0, np.int64)
-        self._asked = _Masked(none, none, np.zeros(1 << 10, np.bool_), _HASH_BITS - 10)
+        self._asked = _Masked(none, none, np.zeros(1 << 10, np.bool_), np.int64(_HASH_BITS - 10))
 
     def add(self, part: str, entry_id: int) -> None:
         """Take a pattern, ``?`` where it fixes nothing."""
@@ -85,10 +87,10 @@ class _Groups:
             self._by_hash[hashed] = (*known, entry_id)
         masks, odds, there, shift = self._asked
         if len(self._by_hash) * _BITS_A_PATTERN > len(there) and len(there) < 1 << _MOST_BITS:
-            shift -= 2
+            shift = np.int64(shift - 2)
             there = np.zeros(4 * len(there), np.bool_)
             there[np.fromiter(self._by_hash, np.int64, len(self._by_hash)) >> shift] = True
-        there[hashed >> shift] = True
+        there[hashed >> int(shift)] = True
         if is_new:
             masks, odds = np.append(masks, np.int64(mask)), np.append(odds, np.int64(odd))
         if is_new or there is not self._asked.there:
@@ -97,7 +99,8 @@ class _Groups:
     def find(self, key: int, found: list[int]) -> None:
         """Append the entries of patterns that fit a number."""
         masks, odds, there, shift = self._asked
-        hashed = (masks & key) * odds
+        hashed = masks & np.int64(key)
+        hashed *= odds
         some = there.take(hashed >> shift)
         if np.count_nonzero(some):
             for one in hashed[some].tolist():

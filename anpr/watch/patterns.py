@@ -48,4 +48,7 @@ def is_shaped(plate: str, shape: Shape) -> bool:
 def _is_at(plate: str, start: int, part: str) -> bool:
     if ANY_ONE not in part:
         return plate.startswith(part, start)
-    return all(a in {ANY_ONE, b} for a, b in zip(part, plate[start:], strict=False))
+    for a, b in zip(part, plate[start:], strict=False):  # noqa: SIM110 - all() takes twice as long
+        if a not in (ANY_ONE, b):
+            return False
+    return True

@@ -89,16 +89,21 @@ class WatchlistCache:
 
     def current(self, session: Session) -> WatchIndex:
         """The index, holding all that is in force in this transaction; locks the revision."""
-        return self._upto(session, _revision(session, lock=True))
+        revision = _revision(session, lock=True)
+        if revision < self._revision:  # nobody may raise it meanwhile: the table was restored
+            with self._adding:
+                self._index, self._revision = _all(session, lambda: None), revision
+        return self._upto(session, revision)
 
     def refresh(self, session: Session) -> None:
         """Take in what has changed, before somebody has to wait for it; make it anew if due."""
-        revision = _revision(session, lock=False)
+        held = self._revision
+        revision = _revision(session, lock=False)  # raised since then by others, if at all
         index = self._index
-        if index is not None and revision >= self._revision and index.late < _MANY_LATE:
-            self._upto(session, revision)
-        else:
+        if index is None or revision < held or index.late >= _MANY_LATE:
             self.rebuild(session)
+        else:
+            self._upto(session, revision)
 
     def rebuild(self, session: Session) -> None:
         """Make the index anew beside the one in use, and put it in its place.
@@ -117,9 +122,11 @@ class WatchlistCache:
             return index
         with self._adding:
             index = self._index
-            if index is None or revision < self._revision:  # the first time, or a restored table
+            if index is not None and revision <= self._revision:  # somebody else was here
+                return index
+            if index is None:
                 index = _all(session, lambda: None)
-            elif revision > self._revision:
+            else:
                 for entry in _changed(session, self._revision):
                     index.add(entry)
             self._index, self._revision = index, revision

@@ -19,7 +19,7 @@ from anpr.watch import (
     misreads_of,
 )
 from anpr.watch.index import Builder, WatchIndex, built
-from anpr.watch.likeness import SUREST, plates_meant
+from anpr.watch.likeness import SUREST, plates_meant, sure_above
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -252,6 +252,26 @@ def test_a_wider_tolerance_only_adds(score: float, tolerance: float) -> None:
     glyph = Glyph("8", score, (Alternative("B", 0.01),))
     less, more = (dict(likely_instead(glyph, 3, t)) for t in (tolerance / 2, tolerance))
     assert less.items() <= more.items()
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(CHARS),
+    st.floats(0, 1),
+    st.lists(
+        st.builds(Alternative, st.sampled_from(CHARS), st.sampled_from([0.0005, 0.003, 0.03, 1.0]))
+    ),
+    st.integers(0, 1),
+    st.sampled_from([0.01, 0.2, 0.5, 0.8, 0.9, 0.93, 1.0]),
+)
+def test_above_the_score_that_is_sure_nothing_stands_instead(
+    char: str, score: float, others, place: int, tolerance: float
+) -> None:
+    """Whatever a reader claims to have considered: this is what the index skips unseen."""
+    sure = sure_above(tolerance, place)
+    for surer in (score, sure + 1e-6, 0.9999, 1.0):
+        if sure < surer <= 1:
+            assert likely_instead(Glyph(char, surer, tuple(others)), place, tolerance) == ()
 
 
 def test_the_surest_score_leaves_some_doubt() -> None:

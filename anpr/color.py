@@ -24,7 +24,6 @@ CLASSES: Final = (
     PlateColor.OTHER,
 )
 """The network's classes in order; one more follows, "not a plate"."""
-_SCALE: Final = ((np.arange(256) / 255 - 0.5) / 0.5).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,11 @@ class ColorNetwork:
                 f"{model.settings.get('classes')}, expected {expected}"
             )
         self._network = Network(model.path("color.onnx"), threads=threads)
+        if self._network.input_type != "tensor(uint8)":
+            raise WeightsError(
+                f"{self._network.path}: takes {self._network.input_type}, "
+                f"expected bytes (N, {SIZE_PX[1]}, {SIZE_PX[0]}, 3); export it again"
+            )
 
     def classify(self, plates: Sequence[Image]) -> list[ColorRead]:
         """Colours of plates, each ``rectify_whole(image, quad, SIZE_PX)``.
@@ -62,8 +66,7 @@ class ColorNetwork:
         """
         if not plates:
             return []
-        planes = np.ascontiguousarray(np.stack(plates).transpose(0, 3, 1, 2))
-        (probabilities,) = self._network.run(_SCALE.take(planes)).values()
+        (probabilities,) = self._network.run(np.stack(plates)).values()
         if probabilities.shape != (len(plates), len(CLASSES) + 1):
             raise InferenceError(f"{self._network.path}: answered {probabilities.shape}")
         return [_color_read(row) for row in probabilities.tolist()]

@@ -5,9 +5,11 @@ probability of each character and of the blank that separates them (Graves et al
 probability is the sum over all ways of laying it along the steps.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -25,6 +27,7 @@ _HOPELESS: Final = 1e-5
 """A hypothesis so much less probable than the best is given up: the prior, which weighs texts 1 to
 50, cannot save it."""
 _ALTERNATIVES_FROM: Final = 0.001
+"""A probability below this, less than what starts a hypothesis, is never looked at."""
 _MOST_ALTERNATIVES: Final = 5
 
 
@@ -40,6 +43,17 @@ class Lattice:
     """``(T, C)``, each row adds up to 1; class 0 is the blank."""
     alphabet: tuple[str, ...]
     """The C classes; ``alphabet[0]`` is the blank, written ""."""
+    entries: list[tuple[int, int, float]] = field(init=False, repr=False)
+    """Step, class and probability of whatever is worth a thought, step by step: of some 4,000
+    probabilities a hundred. Gathered once, because right after a network has run a call of numpy
+    costs as much as a hundred of Python's own steps."""
+
+    def __post_init__(self) -> None:
+        """Gather the entries."""
+        steps, classes = np.nonzero(self.probabilities >= _ALTERNATIVES_FROM)
+        values = self.probabilities[steps, classes].tolist()
+        entries = list(zip(steps.tolist(), classes.tolist(), values, strict=True))
+        object.__setattr__(self, "entries", entries)
 
 
 def in_a_row(lattices: Sequence[Lattice]) -> Lattice:
@@ -77,11 +91,19 @@ def best_path(lattice: Lattice) -> tuple[str, float]:
 
 def _collapsed(lattice: Lattice) -> tuple[list[int], list[int]]:
     """Classes of the best path without blanks and repetitions, and the step each starts at."""
-    path = lattice.probabilities.argmax(axis=1)
-    starts = np.ones(len(path), dtype=bool)
-    starts[1:] = path[1:] != path[:-1]
-    steps = np.flatnonzero(starts & (path != BLANK))
-    return path[steps].tolist(), steps.tolist()
+    spans = _greedy_spans(lattice)
+    return [cls for cls, _, _ in spans], [first for _, first, _ in spans]
+
+
+def _greedy_spans(lattice: Lattice) -> list[tuple[int, int, int]]:
+    """Class, first and last step of each run of one character in the best path."""
+    spans = []
+    step = 0
+    for cls, run in groupby(lattice.probabilities.argmax(axis=1).tolist()):
+        first, step = step, step + sum(1 for _ in run)
+        if cls != BLANK:
+            spans.append((cls, first, step - 1))
+    return spans
 
 
 def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
@@ -92,30 +114,48 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
     settled = _only_hypothesis(lattice)
     if settled is not None:
         return [settled]
-    considered = lattice.probabilities >= _CONSIDERED_FROM
-    considered[:, BLANK] = False
+    options = _options(lattice)
     # From here on a character is its column among those considered anywhere.
-    classes = np.flatnonzero(considered.any(axis=0))
+    classes = sorted({cls for some in options for cls, _ in some})
+    column = {cls: i for i, cls in enumerate(classes)}
+    columns = [
+        [column[cls] for cls, _ in sorted(some, key=_less_probable)[:_MOST_PER_STEP]]
+        for some in options
+    ]
     table = lattice.probabilities[:, classes].tolist()
     blanks = lattice.probabilities[:, BLANK].tolist()
     # prefix -> (probability of ending in a blank, of ending in its last character)
     beams: Beams = {(): (1.0, 0.0)}
-    for row, blank, options in zip(
-        table, blanks, _options(considered[:, classes], table), strict=True
-    ):
-        beams = _grown(beams, row, blank, options)
-        if options:
-            beams = _strongest(beams, width)
+    step = 0
+    for nothing, run in groupby(columns, key=_is_empty):
+        if nothing:  # most steps, by far: between characters
+            first, step = step, step + sum(1 for _ in run)
+            beams = _unchanged(beams, table[first:step], blanks[first:step])
+            continue
+        for some in run:
+            beams = _strongest(_grown(beams, table[step], blanks[step], some), width)
+            step += 1
     return _as_texts(beams, [lattice.alphabet[c] for c in classes])
+
+
+def _is_empty(some: list[int]) -> bool:
+    return not some
+
+
+def _unchanged(beams: Beams, rows: list[list[float]], blanks: list[float]) -> Beams:
+    """The beams after steps in which nothing begins."""
+    after: Beams = {}
+    for prefix, (by_blank, by_char) in beams.items():
+        last = prefix[-1] if prefix else 0
+        for row, blank in zip(rows, blanks, strict=True):
+            by_blank = (by_blank + by_char) * blank  # noqa: PLW2901 - step by step
+            by_char *= row[last] if prefix else 0.0  # noqa: PLW2901
+        after[prefix] = (by_blank, by_char)
+    return after
 
 
 def _grown(beams: Beams, row: list[float], blank: float, options: list[int]) -> Beams:
     """The beams after one more step, in which ``options`` may begin."""
-    if not options:  # most steps, by far: between characters
-        return {
-            prefix: ((a + b) * blank, b * row[prefix[-1]] if b else 0.0)
-            for prefix, (a, b) in beams.items()
-        }
     grown: Beams = {}
     for prefix, (by_blank, by_char) in beams.items():
         both = by_blank + by_char
@@ -145,24 +185,21 @@ def _strongest(beams: Beams, width: int) -> Beams:
 
 def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
     """The text of a lattice that considers nothing else; most plates in good light are such."""
-    p = lattice.probabilities
-    peaks = p.max(axis=1)
-    if np.count_nonzero(p >= _CONSIDERED_FROM) > len(p) or peaks.min() < 1 - 2 * _CONSIDERED_FROM:
+    sure = [entry for entry in lattice.entries if entry[2] >= _CONSIDERED_FROM]
+    peaks = [value for _, _, value in sure if value >= 1 - 2 * _CONSIDERED_FROM]
+    if len(sure) > len(lattice.probabilities) or len(peaks) < len(lattice.probabilities):
         return None
     classes, _ = _collapsed(lattice)
     text = "".join(lattice.alphabet[c] for c in classes)
-    return Hypothesis(text, min(1.0, float(peaks.astype(np.float64).prod())))
+    return Hypothesis(text, min(1.0, math.prod(peaks)))
 
 
-def _options(considered: NDArray[np.bool_], table: list[list[float]]) -> list[list[int]]:
-    """For each step the columns worth considering there, the most probable few."""
-    options: list[list[int]] = [[] for _ in table]
-    steps, columns = np.nonzero(considered)
-    for t, column in zip(steps.tolist(), columns.tolist(), strict=True):
-        options[t].append(column)
-    for t, some in enumerate(options):
-        if len(some) > _MOST_PER_STEP:
-            options[t] = sorted(some, key=table[t].__getitem__, reverse=True)[:_MOST_PER_STEP]
+def _options(lattice: Lattice) -> list[list[tuple[int, float]]]:
+    """For each step the characters worth considering there, with their probabilities."""
+    options: list[list[tuple[int, float]]] = [[] for _ in lattice.probabilities]
+    for step, cls, value in lattice.entries:
+        if cls != BLANK and value >= _CONSIDERED_FROM:
+            options[step].append((cls, value))
     return options
 
 
@@ -183,27 +220,27 @@ def spell(lattice: Lattice, text: str) -> tuple[Spelled, ...]:
     Raises:
         ValueError: it cannot be laid along this lattice.
     """
-    classes, _ = _collapsed(lattice)
     wanted = _classes_of(lattice, text)
     if not wanted:
         return ()
-    spans = _greedy_spans(lattice) if classes == wanted else _aligned_spans(lattice, wanted)
-    return _spelled(lattice, spans)
+    best = _greedy_spans(lattice)
+    if [cls for cls, _, _ in best] == wanted:
+        return _spelled(lattice, [(first, last) for _, first, last in best])
+    return _spelled(lattice, _aligned_spans(lattice, wanted))
+
+
+@lru_cache(maxsize=8)
+def _index(alphabet: tuple[str, ...]) -> dict[str, int]:
+    """The class of each character."""
+    return {char: i for i, char in enumerate(alphabet) if i != BLANK}
 
 
 def _classes_of(lattice: Lattice, text: str) -> list[int]:
-    index = {char: i for i, char in enumerate(lattice.alphabet) if i != BLANK}
+    index = _index(lattice.alphabet)
     try:
         return [index[char] for char in text]
     except KeyError as error:
         raise ValueError(f"{text!r}: {error} is not in the alphabet") from error
-
-
-def _greedy_spans(lattice: Lattice) -> list[tuple[int, int]]:
-    """First and last step of each run of one character in the best path."""
-    path = lattice.probabilities.argmax(axis=1)
-    edges = np.flatnonzero(np.diff(path, prepend=-1, append=-1))
-    return [(int(a), int(b) - 1) for a, b in pairwise(edges) if path[a] != BLANK]
 
 
 def _aligned_spans(lattice: Lattice, classes: list[int]) -> list[tuple[int, int]]:
@@ -249,28 +286,29 @@ def _traced_back(
 
 def _spelled(lattice: Lattice, spans: Sequence[tuple[int, int]]) -> tuple[Spelled, ...]:
     """What was considered in each span of steps, ``(first, last)``, none beside another's."""
-    p = lattice.probabilities
-    steps = len(p)
-    # Sums and maxima of each span; reduceat also gives those of the gaps, which are left out.
-    edges = np.array([(first, min(last + 1, steps - 1)) for first, last in spans]).ravel()
-    peaks = np.maximum.reduceat(p, edges, axis=0)[::2]
-    if spans[-1][1] == steps - 1:  # an index past the end is refused: put the last step in again
-        peaks[-1] = p[spans[-1][0] :].max(axis=0)
-    peaks[:, BLANK] = 0.0
-    order = np.argsort(-peaks, axis=1, kind="stable")[:, : _MOST_ALTERNATIVES + 1]
-    best = np.take_along_axis(peaks, order, axis=1)
-    weights = 1.0 - p[:, BLANK].astype(np.float64) + 1e-6
-    moments = weights * (np.arange(steps) + 0.5)
-    total = np.concatenate(([0.0], weights.cumsum()))
-    moment = np.concatenate(([0.0], moments.cumsum()))
+    steps = len(lattice.probabilities)
+    inside = [-1] * steps
+    for i, (first, last) in enumerate(spans):
+        inside[first : last + 1] = [i] * (last + 1 - first)
+    highest: list[dict[int, float]] = [{} for _ in spans]
+    for step, cls, value in lattice.entries:
+        if cls != BLANK and inside[step] >= 0:
+            here = highest[inside[step]]
+            here[cls] = max(here.get(cls, 0.0), value)
+    weights = [1.0 - blank + 1e-6 for blank in lattice.probabilities[:, BLANK].tolist()]
     return tuple(
         Spelled(
-            float((moment[last + 1] - moment[first]) / (total[last + 1] - total[first]) / steps),
+            sum(weights[t] * (t + 0.5) for t in range(first, last + 1))
+            / sum(weights[first : last + 1])
+            / steps,
             tuple(
-                (lattice.alphabet[c], min(1.0, value))
-                for c, value in zip(columns, values, strict=True)
-                if value >= _ALTERNATIVES_FROM
+                (lattice.alphabet[cls], min(1.0, value))
+                for cls, value in sorted(some.items(), key=_less_probable)[: _MOST_ALTERNATIVES + 1]
             ),
         )
-        for (first, last), columns, values in zip(spans, order.tolist(), best.tolist(), strict=True)
+        for (first, last), some in zip(spans, highest, strict=True)
     )
+
+
+def _less_probable(option: tuple[int, float]) -> float:
+    return -option[1]

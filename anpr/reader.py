@@ -15,7 +15,7 @@ from anpr.ctc import in_a_row
 from anpr.detector import PlateDetector
 from anpr.errors import ImageError
 from anpr.looks import Look, Reading, decide
-from anpr.plate import UNREAD
+from anpr.plate import UNREAD, PlateColor, PlateKind, with_lost_upper_row
 from anpr.recogniser import PlateRecogniser, load_recogniser
 from anpr.rectify import MARGIN_U, rectify, rectify_whole, slanted, widened
 from anpr.types import Character, Detection, Image, PlateRead, Quad
@@ -35,6 +35,10 @@ _OF_A_GUESS: Final = 0.97
 """Of the probability of a reading that only a guessed slant gave: right often, not surely."""
 _OF_NO_FORM: Final = 0.5
 """Half of a two-row plate reads like a short foreign one: a text without a form counts half."""
+_GROUNDS_OF_TWO_ROWS: Final = (PlateColor.YELLOW, PlateColor.GREEN)
+_CHINESE_GROUND_FROM: Final = 0.5
+_ONE_ROW_WIDER_THAN: Final = 2.8
+"""In heights: plates of one row are 3.1 wide and more, those of two rows at most 2."""
 _UNREAD_NOT_A_PLATE_FROM: Final = 0.3
 """An unread detection that the colour network doubts so much is dropped."""
 _UNREAD_SCORE_FROM: Final = 0.65
@@ -130,9 +134,12 @@ class PlateReader:
         for i, looks in zip(doubtful, again, strict=True):
             readings[i] = decide([first[i], *looks], seen[i], rows[i])
         for i, near in zip(doubtful, closer, strict=True):
+            quad = detections[i].quad
             if _likelihood(readings[i]) < _POOR_BELOW:
-                quads = (detections[i].quad, near.quad)
-                readings[i] = self._guessed(image, quads, rows[i], seen[i], readings[i])
+                readings[i] = self._guessed(image, (quad, near.quad), rows[i], seen[i], readings[i])
+            if near.rows == 2 and _may_be_a_lower_row(readings[i], quad, seen[i]):
+                whole = with_lost_upper_row(readings[i].decoded, seen[i].colors)
+                readings[i] = replace(readings[i], decoded=whole)
         return readings
 
     def _guessed(
@@ -232,6 +239,22 @@ def _is_plate(detection: Detection, ground: ColorRead) -> bool:
     """Whether an unread detection is believed to be a plate nevertheless."""
     sure = detection.score >= _UNREAD_SCORE_FROM
     return sure and ground.not_a_plate < _UNREAD_NOT_A_PLATE_FROM
+
+
+def _may_be_a_lower_row(reading: Reading, quad: Quad, ground: ColorRead) -> bool:
+    """Whether a text called foreign may be the lower row of a Chinese plate taken for one row.
+
+    Its ground is a Chinese one and it is too high for a plate of one row, which is more than
+    three times as wide as high; seen from the side or turned, its width shrinks sooner than its
+    height.
+    """
+    if reading.rows == 2 or reading.decoded.number.kind is not PlateKind.FOREIGN:
+        return False
+    chinese = sum(ground.colors.get(color, 0.0) for color in _GROUNDS_OF_TWO_ROWS)
+    tl, tr, br, bl = quad.as_tuple()
+    width = math.dist(tl, tr) + math.dist(bl, br)
+    height = math.dist(tl, bl) + math.dist(tr, br)
+    return chinese > _CHINESE_GROUND_FROM and width < _ONE_ROW_WIDER_THAN * height
 
 
 def _is_part_of(one_row: Reading, two_rows: Reading) -> bool:

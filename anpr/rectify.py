@@ -222,7 +222,7 @@ def _shrunk_region(
 
 def _scale(corners: NDArray[np.float32], size_px: tuple[int, int]) -> float:
     """How many pixels of the picture lie under one of the result, along the tighter axis."""
-    tl, tr, br, bl = corners
-    wide = min(np.hypot(*(tr - tl)), np.hypot(*(br - bl))) / size_px[0]
-    high = min(np.hypot(*(bl - tl)), np.hypot(*(br - tr))) / size_px[1]
-    return float(min(wide, high))
+    tl, tr, br, bl = corners.tolist()
+    wide = min(math.dist(tl, tr), math.dist(bl, br)) / size_px[0]
+    high = min(math.dist(tl, bl), math.dist(tr, br)) / size_px[1]
+    return min(wide, high)

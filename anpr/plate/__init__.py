@@ -8,6 +8,7 @@ from anpr.plate.decode import (
     decode,
     with_doubt,
     with_lost_characters,
+    with_lost_upper_row,
 )
 from anpr.plate.grammar import (
     FORMS,
@@ -61,4 +62,5 @@ __all__ = [
     "substitution_cost",
     "with_doubt",
     "with_lost_characters",
+    "with_lost_upper_row",
 ]

@@ -76,6 +76,7 @@ _NEW_ENERGY: Final = tuple(x / 480 for x in (38, 91, 183, 235, 287, 339, 391, 44
 _LAYOUT_TOLERANCE: Final = 0.035
 """Root mean square of deviations up to which positions fit a layout, in parts of the width."""
 _SURELY_GREEN: Final = 0.8
+_SURELY_YELLOW: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,19 @@ def _inserted(decoded: Decoded, k: int, color: PlateColor) -> Decoded:
         scores=(*scores[:k], 0.0, *scores[k:]),
         places=(*places[:k], None, *places[k:]),
     )
+
+
+def with_lost_upper_row(decoded: Decoded, colors: Mapping[PlateColor, float]) -> Decoded:
+    """Put ``??`` before five characters that are the lower row of a yellow plate of two rows.
+
+    For a plate known to have two rows of which only the lower one could be read. Other texts, and
+    other grounds, stay as they are.
+    """
+    text = decoded.number.text
+    yellow = colors.get(PlateColor.YELLOW, 0.0) >= _SURELY_YELLOW
+    if len(text) != len(_STANDARD) - 2 or not yellow or any(c not in SERIAL for c in text):
+        return decoded
+    return _inserted(_inserted(decoded, 0, PlateColor.YELLOW), 0, PlateColor.YELLOW)
 
 
 def claims_too_little(text: str) -> bool:

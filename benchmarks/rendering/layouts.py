@@ -103,9 +103,12 @@ def _armed_police(length: int) -> Layout:
     return Layout(440, 140, 1, tuple(slots), (170, 70, 4), _BOLTS)
 
 
-def _armed_police_two_rows() -> Layout:
-    slots = [Slot(x, 15, 80, 60, Series.UPPER, i < 2) for i, x in enumerate((70, 165, 290))]
-    slots += [Slot(27.5 + 80 * i, 90, 65, 110, Series.LOWER) for i in range(5)]
+def _armed_police_two_rows(*, red_ends: bool) -> Layout:
+    """With ``red_ends`` the province and the last character are red too, as on newer plates."""
+    slots = [
+        Slot(x, 15, 80, 60, Series.UPPER, i < 2 or red_ends) for i, x in enumerate((70, 165, 290))
+    ]
+    slots += [Slot(27.5 + 80 * i, 90, 65, 110, Series.LOWER, red_ends and i == 4) for i in range(5)]
     return Layout(440, 220, 2, tuple(slots), (267, 45, 6), _BOLTS_TWO)
 
 
@@ -155,7 +158,7 @@ def _layout(  # noqa: PLR0911 - a table of kinds
     if kind is PlateKind.AGRICULTURAL:
         return _agricultural() if (length, rows) == (8, 2) else None
     if kind is PlateKind.ARMED_POLICE and length == 8:
-        return _armed_police_two_rows() if rows == 2 else _armed_police(8)
+        return _armed_police_two_rows(red_ends=variant == 1) if rows == 2 else _armed_police(8)
     if length != 7:
         return None
     if rows == 2:

@@ -24,7 +24,7 @@ from models.training.command import add_arguments, glyph_source, parse, real_pla
 from models.training.degrade import Harshness, Mounted, photograph
 from models.training.drawn_plates import KIND_SHARES, DrawnSource
 from models.training.export import export_onnx
-from models.training.network_color import CLASSES, INPUT_PX, ColorNet
+from models.training.network_color import CLASSES, INPUT_PX, ColorNet, FromBytes
 from models.training.plate_canvas import CANVAS_PX, CORE
 from models.training.real_plates import RealPlates
 from models.training.schedule import (
@@ -278,9 +278,8 @@ def main() -> None:
         sets = {"dev": (pictures, colors), "patches": (small, ["not_a_plate"] * len(small))}
     net = train(args, Batches(drawn, plates, patches, args), sets, folder)
     if args.export is not None:
-        export_onnx(
-            nn.Sequential(net, nn.Softmax(-1)), args.export / "color.onnx", INPUT_PX, "colors"
-        )
+        file = args.export / "color.onnx"
+        export_onnx(FromBytes(net), file, INPUT_PX, "colors", from_bytes=True)
 
 
 if __name__ == "__main__":

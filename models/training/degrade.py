@@ -183,8 +183,9 @@ def degrade(picture: Picture, rng: np.random.Generator, harshness: Harshness) ->
     chance = rng.random(8)
     if chance[0] < 0.30 * strength:
         picture = _light_field(picture, rng)
-    if chance[1] < 0.08 * strength:
+    if chance[1] < 0.10 * strength:
         picture = _dirt(picture, rng)
+    picture = _one_end_lost(picture, rng, 0.14 * strength)
     if chance[2] < 0.45 * strength:
         picture = _blurred(picture, rng)
     if chance[3] < 0.80 * strength:
@@ -194,6 +195,7 @@ def degrade(picture: Picture, rng: np.random.Generator, harshness: Harshness) ->
         picture = _glare(picture, rng)
     if chance[5] < 0.55 * strength:
         picture = _noisy(picture, rng)
+    picture = _interlaced(picture, rng, 0.05 * strength)
     if chance[6] < 0.35 * strength:
         quality = int(rng.integers(18, 85))
         _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -234,6 +236,32 @@ def _light_field(picture: Picture, rng: np.random.Generator) -> Picture:
         dark = rng.uniform(0.3, 0.8)
         gain = (dark + (1 - dark) / (1 + np.exp(-side.clip(-30, 30)))).astype(np.float32)
     return (picture * gain[..., None]).clip(0, 255).astype(np.uint8)
+
+
+def _one_end_lost(picture: Picture, rng: np.random.Generator, often: float) -> Picture:
+    """One end of the plate in deep shadow, in a lamp's light or behind a film of dust.
+
+    Most often it is the province that hardly shows: what is left of it must be enough.
+    """
+    if rng.random() >= often:
+        return picture
+    wide = picture.shape[1]
+    reach, soft = float(rng.uniform(0.12, 0.34)) * wide, float(rng.uniform(0.02, 0.1)) * wide
+    part = 1 / (1 + np.exp(((np.arange(wide) - reach) / soft).clip(-30, 30)))
+    if rng.random() < 0.25:
+        part = part[::-1]
+    part = (part * rng.uniform(0.45, 0.88)).astype(np.float32)[None, :, None]
+    into = float(rng.choice([0.0, 255.0, float(picture.mean())], p=[0.5, 0.25, 0.25]))
+    return np.asarray(picture * (1 - part) + into * part, np.float32).astype(np.uint8)
+
+
+def _interlaced(picture: Picture, rng: np.random.Generator, often: float) -> Picture:
+    """The two fields of an interlaced camera, between which the vehicle moved on."""
+    if rng.random() >= often:
+        return picture
+    out = picture.copy()
+    out[1::2] = np.roll(picture[1::2], int(rng.choice([-3, -2, -1, 1, 2, 3])), axis=1)
+    return out
 
 
 def _dirt(picture: Picture, rng: np.random.Generator) -> Picture:

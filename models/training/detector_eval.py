@@ -51,7 +51,7 @@ def find(
 ) -> list[Found]:
     """Plates of one frame, best first, by the very steps that the reader takes."""
     box = letterbox(image, side_px)
-    heat, quad, rows = net(torch.from_numpy(box.batch))
+    heat, quad, rows = net(torch.from_numpy(box.batch).permute(0, 3, 1, 2).float() / 255)
     detections = decode_grid(
         torch.sigmoid(heat)[0, 0].numpy(),
         quad[0].numpy(),

@@ -6,6 +6,7 @@ regressed at the centre, as LPRNet-style readers need a quadrilateral and not a 
 ones do not.
 """
 
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -110,15 +111,35 @@ class PlateNet(nn.Module):
 
 
 class _Exported(nn.Module):
-    """The network as the reader sees it: probabilities instead of logits."""
+    """The network as the reader sees it: a camera's bytes in, probabilities instead of logits out.
+
+    The first convolution is rewritten for rows of interleaved bytes. In the picture
+    ``(H, W, 3)``, read as one channel of H rows of 3 W numbers, a 3x3 window of three channels is
+    one of 3x9, and two pixels to the right are six numbers. Its weights hold the 1/255 too. So
+    nothing has to be reordered or scaled before the network runs, to the same result.
+    """
 
     def __init__(self, net: PlateNet) -> None:
         super().__init__()
-        self.net = net
+        self.net = copy.deepcopy(net)
+        self.net.stem[0] = _for_interleaved(net.stem[0])
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        heat, quad, rows = self.net(image)
+        rows_of_bytes = image.flatten(2).unsqueeze(1)
+        heat, quad, rows = self.net(rows_of_bytes.float())
         return torch.sigmoid(heat), quad, torch.sigmoid(rows)
+
+
+def _for_interleaved(conv: nn.Conv2d) -> nn.Conv2d:
+    """A convolution of three planes in [0, 1] as one of interleaved bytes."""
+    high, wide = conv.kernel_size
+    (down, across), (above, left) = conv.stride, conv.padding
+    out = nn.Conv2d(
+        1, conv.out_channels, (high, 3 * wide), (down, 3 * across), (above, 3 * left), bias=False
+    )
+    weights = conv.weight.detach().permute(0, 2, 3, 1) / 255
+    out.weight = nn.Parameter(weights.reshape(conv.out_channels, 1, high, 3 * wide))
+    return out
 
 
 def parameter_count(net: nn.Module) -> int:
@@ -149,6 +170,7 @@ def multiply_adds(net: PlateNet, height_px: int, width_px: int) -> int:
 def export_onnx(net: PlateNet, path: Path, metadata: dict[str, str]) -> None:
     """Write the network as ONNX with batch normalisation folded in.
 
+    Its input ``image`` is ``uint8 (1, H, W, 3)`` BGR, a picture as a camera gives it.
     The file's metadata holds ``stride``, ``outputs`` and whatever ``metadata`` adds, so that the
     reader needs nothing but the file.
     """
@@ -161,12 +183,12 @@ def export_onnx(net: PlateNet, path: Path, metadata: dict[str, str]) -> None:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         torch.onnx.export(
             exported,
-            (torch.zeros(1, 3, 384, 640),),
+            (torch.zeros(1, 384, 640, 3, dtype=torch.uint8),),
             str(path),
             input_names=["image"],
             output_names=["heat", "quad", "rows"],
             dynamic_axes={
-                "image": {2: "height", 3: "width"},
+                "image": {1: "height", 2: "width"},
                 **{
                     name: {2: "rows_of_cells", 3: "columns_of_cells"}
                     for name in ("heat", "quad", "rows")

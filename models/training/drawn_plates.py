@@ -35,7 +35,7 @@ KIND_SHARES: Final[dict[PlateKind, float]] = {
     PlateKind.EMERGENCY: 0.04,
     PlateKind.AGRICULTURAL: 0.08,
     PlateKind.MOTORCYCLE: 0.05,
-    PlateKind.FOREIGN: 0.22,
+    PlateKind.FOREIGN: 0.27,
     PlateKind.UNKNOWN: 0.07,
 }
 """How often each kind is drawn; rare kinds far more often than on the road."""

@@ -16,15 +16,22 @@ _MODEL_NAME = "PP-OCRv5_mobile_rec"
 _TOLERANCE = 1e-4
 
 
-def export_onnx(net: nn.Module, path: Path, size_px: tuple[int, int], output: str) -> None:
+def export_onnx(
+    net: nn.Module, path: Path, size_px: tuple[int, int], output: str, *, from_bytes: bool = False
+) -> None:
     """Export ``net`` with input ``x`` ``(N, 3, H, W)``, N dynamic, and verify it.
+
+    With ``from_bytes`` its input is ``uint8 (N, H, W, 3)``.
 
     Raises:
         RuntimeError: onnxruntime answers otherwise than the network.
     """
     net.eval()
     width, height = size_px
-    sample = torch.randn(3, 3, height, width)
+    if from_bytes:
+        sample = torch.randint(0, 256, (3, height, width, 3), dtype=torch.uint8)
+    else:
+        sample = torch.randn(3, 3, height, width)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

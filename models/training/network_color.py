@@ -44,3 +44,15 @@ class ColorNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits per class."""
         return self.head(self.pool(self.trunk(x)))
+
+
+class FromBytes(nn.Module):
+    """What is exported: ``uint8 (N, 24, 72, 3)`` BGR as cut from a picture to probabilities."""
+
+    def __init__(self, net: ColorNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities per class."""
+        return self.net(x.permute(0, 3, 1, 2).float() / 127.5 - 1).softmax(-1)

@@ -182,10 +182,10 @@ def real_mixture(plates: RealPlates, glyphs: GlyphMasks | None) -> list[tuple[fl
         return RealSource(plates, indices, _balanced(plates, indices), glyphs)
 
     return [
-        (0.40, source(ccpd)),
-        (0.33, source(crops)),
+        (0.36, source(ccpd)),
+        (0.30, source(crops)),
         (0.15, source(scenes)),
-        (0.10, source(foreign & ~held_out_foreign(plates))),
+        (0.17, source(foreign & ~held_out_foreign(plates))),
         (0.02, BlankSource(plates, np.flatnonzero(ccpd))),
     ]
 

@@ -100,10 +100,12 @@ def _save(graph, path: Path, metadata=()):
 
 def _write_detector(path: Path, *, stride=8):
     """A detector that sees a plate wherever a stride-sized cell is bright, of one fixed shape."""
-    mean = np.full((1, 3, stride, stride), 1 / (3 * stride * stride), np.float32)
+    mean = np.full((1, 3, stride, stride), 1 / (255 * 3 * stride * stride), np.float32)
     corners = np.array([-5, -2, 5, -2, 5, 2, -5, 2], np.float32).reshape(8, 1, 1, 1)
     nodes = [
-        helper.make_node("Conv", ["image", "mean"], ["heat"], strides=[stride, stride]),
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["numbers", "mean"], ["heat"], strides=[stride, stride]),
         helper.make_node("Mul", ["heat", "none"], ["zero"]),
         helper.make_node("Conv", ["zero", "one", "bias"], ["quad"]),
         helper.make_node("Identity", ["zero"], ["rows"]),
@@ -112,7 +114,7 @@ def _write_detector(path: Path, *, stride=8):
     graph = helper.make_graph(
         nodes,
         "detector",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *size])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, *size, 3])],
         [
             helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, 1, "a", "b"]),
             helper.make_tensor_value_info("quad", TensorProto.FLOAT, [1, 8, "a", "b"]),
@@ -130,16 +132,18 @@ def _write_detector(path: Path, *, stride=8):
 
 def _write_color(path: Path, classes=8):
     """Colours from the mean of the picture's channels by a fixed random mixture."""
-    mix = np.random.default_rng(1).normal(0, 3, (classes, 3, 24, 72)).astype(np.float32) / 1000
+    mix = np.random.default_rng(1).normal(0, 3, (classes, 3, 24, 72)).astype(np.float32) / 127_500
     nodes = [
-        helper.make_node("Conv", ["x", "mix"], ["mixed"]),
+        helper.make_node("Transpose", ["x"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["numbers", "mix"], ["mixed"]),
         helper.make_node("Flatten", ["mixed"], ["flat"]),
         helper.make_node("Softmax", ["flat"], ["probabilities"], axis=1),
     ]
     graph = helper.make_graph(
         nodes,
         "color",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 24, 72])],
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", 24, 72, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
         [numpy_helper.from_array(mix, "mix")],
     )

@@ -16,6 +16,7 @@ from anpr.plate import (
     normalise,
     with_doubt,
     with_lost_characters,
+    with_lost_upper_row,
 )
 
 BLUE, GREEN, WHITE, OTHER = (
@@ -110,6 +111,18 @@ def test_a_green_plate_with_seven_characters_has_lost_one():
 def test_a_lost_character_is_only_claimed_where_the_layout_shows_it():
     decoded = decode([Hypothesis("鲁H12345", 0.99)], sure(GREEN))
     assert with_lost_characters(decoded, STANDARD_CENTRES, sure(GREEN)) is decoded
+
+
+@pytest.mark.parametrize(
+    ("text", "color", "expected"),
+    [("CR709", PlateColor.YELLOW, "??CR709"), ("CR709", BLUE, "CR709"), ("CR7O9", PlateColor.YELLOW, "CR7O9"),
+     ("CR7098", PlateColor.YELLOW, "CR7098"), ("粤BCR709", PlateColor.YELLOW, "粤BCR709")],
+)  # fmt: skip
+def test_a_lower_row_alone_is_completed_on_yellow_and_only_if_it_can_be_one(text, color, expected):
+    decoded = decode([Hypothesis(text, 0.9)], sure(color))
+    found = with_lost_upper_row(decoded, sure(color))
+    assert found.number.text == expected
+    assert len(found.scores) == len(found.places) == len(expected)
 
 
 def test_a_lost_province_is_seen_by_the_layout():

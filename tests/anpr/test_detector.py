@@ -22,13 +22,13 @@ from anpr.weights import load_model
 def test_a_letterbox_keeps_the_picture_at_the_top_left_and_is_a_multiple_of_32(width, height):
     image = np.full((height, width, 3), 255, np.uint8)
     box = letterbox(image, 320)
-    high, wide = box.batch.shape[2:]
+    high, wide = box.batch.shape[1:3]
     assert high % 32 == wide % 32 == 0
     assert max(high, wide) <= 320 or max(width, height) > 320
     shown = (round(height * box.scale[1]), round(width * box.scale[0]))
-    assert (box.batch[0, :, : shown[0], : shown[1]] == 1).all()
-    assert (box.batch[0, :, shown[0] :] == 0.5).all()
-    assert (box.batch[0, :, :, shown[1] :] == 0.5).all()
+    assert (box.batch[0, : shown[0], : shown[1]] == 255).all()
+    assert (box.batch[0, shown[0] :] == 128).all()
+    assert (box.batch[0, :, shown[1] :] == 128).all()
 
 
 def grid(height=12, width=20):

@@ -110,9 +110,9 @@ def test_the_exported_file_says_what_the_network_says_at_any_size(tmp_path: Path
     )
     assert session.get_modelmeta().custom_metadata_map["stride"] == str(STRIDE_PX)
     for high, wide in ((96, 160), (384, 640), (640, 416)):
-        image = torch.rand(1, 3, high, wide)
+        image = torch.randint(0, 256, (1, high, wide, 3), dtype=torch.uint8)
         with torch.inference_mode():
-            heat, quad, rows = net(image)
+            heat, quad, rows = net(image.permute(0, 3, 1, 2).float() / 255)
         got = session.run(["heat", "quad", "rows"], {"image": image.numpy()})
         assert got[0].shape == (1, 1, high // STRIDE_PX, wide // STRIDE_PX)
         expected = (torch.sigmoid(heat), quad, torch.sigmoid(rows))

@@ -58,7 +58,7 @@ def test_a_quick_run_of_the_colour_network_ends_in_a_file_that_answers(project, 
     """Eight classes that add up to one."""
     run_training("color", project, tmp_path / "runs", tmp_path / "color")
     session = onnxruntime.InferenceSession(tmp_path / "color" / "color.onnx")
-    answer = session.run(None, {"x": np.zeros((5, 3, 24, 72), np.float32)})[0]
+    answer = session.run(None, {"x": np.zeros((5, 24, 72, 3), np.uint8)})[0]
     assert answer.shape == (5, 8)
     assert np.allclose(answer.sum(-1), 1, atol=1e-4)
 

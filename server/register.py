@@ -74,6 +74,7 @@ def count(session: Session, now: datetime) -> int:
     """
     if not _alone(session):
         return 0
+    now = _after_all(session, now)
     lines = session.execute(
         select(PlateJournal.id, PlateJournal.seen).order_by(PlateJournal.id).limit(_LINES_AT_ONCE)
     ).all()
@@ -124,6 +125,16 @@ def _alone(session: Session) -> bool:
         text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY}
     ).scalar_one()
     return bool(taken)
+
+
+def _after_all(session: Session, now: datetime) -> datetime:
+    """The instant of this count: later than any before it, whatever the clocks of servers say.
+
+    One counts at a time, so what stands in the tables up to an instant stays as it is from the
+    commit on that shows it: who keeps a copy need only ask for what is later.
+    """
+    newest = [session.scalar(select(func.max(table.added_at))) for table in (Plate, PlateCandidate)]
+    return max([now, *(at + _MICROSECOND for at in newest if at is not None)])
 
 
 def _sum(sums: dict[str, Seen], seen: Seen) -> None:
@@ -185,15 +196,6 @@ def _upsert(connection: Connection, table: str, seen: Sequence[Seen], now: datet
     if not seen:
         return
     seen = sorted(seen, key=lambda each: each.plate)
-    rows = [
-        (
-            each.plate,
-            _instant(connection, _EPOCH + timedelta(microseconds=each.first_us)),
-            _instant(connection, _EPOCH + timedelta(microseconds=each.last_us)),
-            each.passages,
-        )
-        for each in seen
-    ]
     is_sqlite = connection.dialect.name == "sqlite"
     least, most = ("min", "max") if is_sqlite else ("least", "greatest")
     clash = (
@@ -205,24 +207,33 @@ def _upsert(connection: Connection, table: str, seen: Sequence[Seen], now: datet
     into = f"INSERT INTO {table} (plate, first_seen_at, last_seen_at, passages, added_at)"
     added_at = _instant(connection, now)
     if is_sqlite:
+        rows = [
+            (
+                each.plate,
+                _instant(connection, _EPOCH + timedelta(microseconds=each.first_us)),
+                _instant(connection, _EPOCH + timedelta(microseconds=each.last_us)),
+                each.passages,
+            )
+            for each in seen
+        ]
         connection.exec_driver_sql(
             f"{into} SELECT value->>0, value->>1, value->>2, value->>3, ? FROM json_each(?) "  # noqa: S608 - ours
             f"WHERE true {clash}",
             (added_at, _encoder.encode(rows).decode()),
         )
     else:
-        plates, first, last, passages = zip(*rows, strict=True)
         connection.exec_driver_sql(
-            f"{into} SELECT plate, first_seen_at, last_seen_at, passages, %s FROM unnest("  # noqa: S608 - ours
-            "CAST(%s AS varchar[]), CAST(%s AS timestamptz[]), CAST(%s AS timestamptz[]), "
-            "CAST(%s AS bigint[])) AS new(plate, first_seen_at, last_seen_at, passages) "
+            f"{into} SELECT plate, 'epoch'::timestamptz + first_us * interval '1 microsecond', "  # noqa: S608 - ours
+            "'epoch'::timestamptz + last_us * interval '1 microsecond', passages, %s FROM unnest("
+            "CAST(%s AS varchar[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), "
+            "CAST(%s AS bigint[])) AS new(plate, first_us, last_us, passages) "
             f"{clash}",
             (
                 added_at,
-                list(plates),
-                "{" + ",".join(first) + "}",
-                "{" + ",".join(last) + "}",
-                "{" + ",".join(map(str, passages)) + "}",
+                [each.plate for each in seen],
+                _numbers(each.first_us for each in seen),
+                _numbers(each.last_us for each in seen),
+                _numbers(each.passages for each in seen),
             ),
         )
 
@@ -238,6 +249,11 @@ def _list(connection: Connection, names: list[str]) -> object:
     if connection.dialect.name == "sqlite":
         return _encoder.encode(names).decode()
     return names
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    """As PostgreSQL writes an array of them."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _instant(connection: Connection, at: datetime) -> str:

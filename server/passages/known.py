@@ -6,13 +6,12 @@ counted yet. Before each search the dictionary is brought up to date with the se
 transaction, so a plate whose passage was acknowledged before the search is found by it.
 
 The journal is read first: what the register counts in between is then in its tables, which are
-read after it. Tables are read from a minute before the newest line known, because lines are not
-committed in the order of their times.
+read after it. Tables are read from the newest row known: counts come one after the other, and
+each is later than all before it (:mod:`server.register`).
 """
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -23,20 +22,10 @@ from server.passages.dictionary import Fitting, Near, PlateDictionary
 from server.tables import Plate, PlateCandidate, PlateJournal
 
 _TABLES = (Plate, PlateCandidate)
-_MARGIN = timedelta(minutes=1)
 _AT_ONCE = 100_000
 _RELOAD_AFTER = timedelta(hours=24)
 """What was aged out of the register leaves the memory so much later at most."""
 _decoder = msgspec.json.Decoder(list[tuple[str, int, int, int, int]])
-
-
-@dataclass(slots=True)
-class _Watch:
-    """How far one table has been read."""
-
-    newest: datetime | None = None
-    lately: frozenset[str] = frozenset()
-    """Plates already taken in of the span that is read again."""
 
 
 class KnownPlates:
@@ -46,7 +35,8 @@ class KnownPlates:
         """Start with nothing; the first search, or :meth:`refresh`, reads the register."""
         self._lock = threading.Lock()
         self._counted = PlateDictionary()
-        self._watch = {table: _Watch() for table in _TABLES}
+        self._newest: dict[type[Plate | PlateCandidate], datetime | None] = {}
+        """How far each table has been read."""
         self._loaded_at: datetime | None = None
         self._uncounted = PlateDictionary()
         self._lines: set[tuple[int, str]] = set()
@@ -61,17 +51,17 @@ class KnownPlates:
     def refresh(self, session: Session, now: datetime) -> None:
         """Take in what the database has and this process has not."""
         with self._lock:
-            counted = self._read_journal(session)
+            self._read_journal(session)
             stale = self._loaded_at is not None and now - self._loaded_at > _RELOAD_AFTER
             if self._loaded_at is None or stale:
                 fresh = PlateDictionary()
-                watch = {table: _Watch() for table in _TABLES}
-                for table in _TABLES:
-                    _read_table(session, table, watch[table], fresh)
-                self._counted, self._watch, self._loaded_at = fresh, watch, now
+                newest = {table: _read_table(session, table, None, fresh) for table in _TABLES}
+                self._counted, self._newest, self._loaded_at = fresh, newest, now
                 return
             for table in _TABLES:
-                _read_table(session, table, self._watch[table], self._counted, anew=counted)
+                self._newest[table] = _read_table(
+                    session, table, self._newest[table], self._counted
+                )
 
     def fitting(self, session: Session, now: datetime, pattern: str, limit: int) -> Fitting:
         """At most ``limit`` plates that fit a normal pattern."""
@@ -96,8 +86,8 @@ class KnownPlates:
         """Which of these the register had not counted yet at the last refresh."""
         return frozenset(plates) & self._lately
 
-    def _read_journal(self, session: Session) -> bool:
-        """Take new lines in; whether lines held so far have been counted since."""
+    def _read_journal(self, session: Session) -> None:
+        """Take new lines in, and let go of lines that have been counted since."""
         if session.get_bind().dialect.name == "sqlite":
             # SQLite gives the number of a deleted line away again, so a line is known by its text
             texts = {
@@ -121,34 +111,26 @@ class KnownPlates:
             self._uncounted.add([plate for plate in plates if plate not in self._lately])
             self._lately |= set(plates)
             self._lines.add(key)
-        return bool(gone)
 
 
 def _read_table(
     session: Session,
     table: type[Plate | PlateCandidate],
-    watch: _Watch,
+    since: datetime | None,
     dictionary: PlateDictionary,
-    *,
-    anew: bool = False,
-) -> None:
+) -> datetime | None:
+    """Take in what was added since; how far that went."""
     newest = session.scalar(select(func.max(table.added_at)))
-    if newest is None or (newest == watch.newest and not anew):
-        return
-    query = select(table.plate)
-    if watch.newest is not None:
-        query = query.where(table.added_at > watch.newest - _MARGIN)
-    lately: set[str] = set()
+    if newest is None or (since is not None and newest <= since):
+        return since
+    query = select(table.plate).where(table.added_at <= newest)
+    if since is not None:
+        query = query.where(table.added_at > since)
     # in parts, so that not all of them are in memory as texts
     rows = session.execute(query, execution_options={"yield_per": _AT_ONCE}).scalars()
     for part in rows.partitions():
-        dictionary.add([plate for plate in part if plate not in watch.lately])
-        if watch.newest is not None:
-            lately.update(part)
-    if watch.newest is None:
-        span = select(table.plate).where(table.added_at > newest - _MARGIN)
-        lately = set(session.scalars(span.limit(_AT_ONCE)))
-    watch.newest, watch.lately = newest, frozenset(lately)
+        dictionary.add(part)
+    return newest
 
 
 def _parts(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -7,7 +7,7 @@ found best first; what is given is never a sighting, and always a probability.
 
 import heapq
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -24,9 +24,15 @@ LONGEST_S: Final = 3_600.0
 """Who was out of sight for longer may have been anywhere."""
 _LOOKED_AT: Final = 500
 _CANDIDATES: Final = 12
+_WORSE: Final = 9.0
+"""Paths a ten-thousandth (in logs) as likely as the best are left out."""
+_WAYS_ON: Final = 24
+"""No road junction has more neighbours; where counts say otherwise, the most driven are tried."""
 _STOPS: Final = 0.03
 """Drivers who stop on the way (petrol, a shop), and for how long on average."""
 _STOP_S: Final = 900.0
+_RAREST: Final = 1e-4
+"""Who drives on so rarely is not thought to have driven there."""
 _UNKNOWN_MISSED: Final = 0.02
 """A checkpoint that is thought to see everybody still misses so many."""
 
@@ -136,6 +142,7 @@ def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is know
         (0.0, 0, (start,), (), 0.0)
     ]
     found: list[tuple[tuple[str, ...], float, Expected]] = []
+    most = math.inf
     looked_at = number = 0
     while queue and looked_at < _LOOKED_AT and len(found) < _CANDIDATES:
         cost, _, path, legs, took_s = heapq.heappop(queue)
@@ -143,15 +150,18 @@ def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is know
         here = path[-1]
         if here == end:
             found.append((path[1:-1], -cost, merged(legs)))
+            most = min(most, cost + _WORSE)
             continue
-        if found and -cost < found[0][1] - 9:
-            break  # a ten-thousandth of the best
+        if cost > most:
+            break
         came_from = path[-2] if len(path) > 1 else before
         unseen = -math.log(max(links.missed(here), _UNKNOWN_MISSED)) if len(path) > 1 else 0.0
         if len(path) > LONGEST + 1:
             continue
-        for to, share in links.shares(here, came_from).items():
-            if to in path or share < 1e-4:
+        for to, share in _ways_on(links.shares(here, came_from), end):
+            if to in path:
+                continue
+            if cost + unseen - math.log(share) > most:
                 continue
             leg = leg_times(links, here, to, when)
             if took_s + leg.q50_s > longest_s:
@@ -163,3 +173,13 @@ def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is know
                  took_s + leg.q50_s),
             )  # fmt: skip
     return found
+
+
+def _ways_on(shares: Mapping[str, float], end: str) -> Iterable[tuple[str, float]]:
+    """The neighbours worth trying, with their shares: the most driven, and the end if it is one."""
+    if len(shares) > _WAYS_ON:
+        best = heapq.nlargest(_WAYS_ON, shares.items(), key=lambda way: way[1])
+        if end in shares and all(to != end for to, _ in best):
+            best.append((end, shares[end]))
+        return [way for way in best if way[1] >= _RAREST]
+    return [way for way in shares.items() if way[1] >= _RAREST]

@@ -81,10 +81,12 @@ def _run(url: str, options: argparse.Namespace) -> dict[str, Any]:
     time.sleep(5)  # warm
     began, before = time.perf_counter(), sum(sent)
     line = Line(url, SENDERS)
+    answered: list[float] = []
     for plate in plates[: int(options.seconds)]:
         body = _watched(plate)
         posted[plate] = time.perf_counter()
         status, _ = line.post(body)
+        answered.append((time.perf_counter() - posted[plate]) * 1e3)
         if status != 200:
             raise SystemExit(f"the watched vehicle was answered {status}")
         time.sleep(max(0.0, 1 - (time.perf_counter() - posted[plate])))
@@ -99,6 +101,8 @@ def _run(url: str, options: argparse.Namespace) -> dict[str, Any]:
         "alert_p50_ms": round(percentile(took, 0.50), 1),
         "alert_p99_ms": round(percentile(took, 0.99), 1),
         "alert_highest_ms": round(max(took), 1),
+        "answer_p50_ms": round(percentile(answered, 0.50), 1),
+        "answer_p99_ms": round(percentile(answered, 0.99), 1),
         "alerts": len(took),
         "missing": len(posted) - len(took),
         "passages_per_s": round(rate),

@@ -143,8 +143,15 @@ _SHARES_FIRST: Final = {
 }
 _LIKE: Final = _surcharges(_SHARES, DECADES)
 _LIKE_FIRST: Final = _surcharges(_SHARES_FIRST, PROVINCE_DECADES)
-_CLOSEST: Final = max(share for others in _SHARES.values() for share in others.values())
-_CLOSEST_FIRST: Final = max(s for others in _SHARES_FIRST.values() for s in others.values())
+
+
+def _closest(shares: dict[str, dict[str, float]]) -> float:
+    return max(share for others in shares.values() for share in others.values())
+
+
+_LATER: Final = (DECADES, _LIKE, _closest(_SHARES))
+_FIRST: Final = (PROVINCE_DECADES, _LIKE_FIRST, _closest(_SHARES_FIRST))
+"""Of the first place and of the later ones: the scale of costs, what looks alike, the closest."""
 
 
 def likely_instead(glyph: Character, place: int, limit: float) -> tuple[tuple[str, float], ...]:
@@ -158,23 +165,26 @@ def likely_instead(glyph: Character, place: int, limit: float) -> tuple[tuple[st
     read, score = glyph.char, glyph.score
     if read == UNREAD:
         return _unread(glyph, place, limit)
-    decades, like = (DECADES, _LIKE) if place else (PROVINCE_DECADES, _LIKE_FIRST)
+    decades, like, closest = _LATER if place else _FIRST
     sure = min(max(score, LEAST_SURE), SUREST)
     costs: dict[str, float] = {}
-    floor, left = sure * 10 ** (-decades * limit), 1.0 - score
+    floor, left = sure * 10 ** (-decades * limit) * (1 - 1e-9), 1.0 - score
     for one in glyph.alternatives:
         other = min(one.score, left)
         if other >= floor and other > 0 and one.char not in {read, UNREAD}:
             cost = max(0.0, log10(sure / other) / decades)
             if cost <= limit and cost < costs.get(one.char, inf):
                 costs[one.char] = cost
-    even = log10(sure / (1.0 - sure)) / decades
-    for char, more in like.get(read, ()):
-        cost = max(0.0, even + more)
-        if cost > limit:
-            break
-        if cost < costs.get(char, inf):
-            costs[char] = cost
+    if (1.0 - sure) * closest >= floor:
+        even = log10(sure / (1.0 - sure)) / decades
+        for char, more in like.get(read, ()):
+            cost = max(0.0, even + more)
+            if cost > limit:
+                break
+            if cost < costs.get(char, inf):
+                costs[char] = cost
+    if len(costs) < 2:
+        return tuple(costs.items())
     return tuple(sorted(costs.items(), key=lambda one: (one[1], one[0])))
 
 
@@ -184,7 +194,7 @@ def sure_above(tolerance: float, place: int) -> float:
 
     Infinite if there is none: a tolerance so wide takes sure reads for others, too.
     """
-    decades, closest = (DECADES, _CLOSEST) if place else (PROVINCE_DECADES, _CLOSEST_FIRST)
+    decades, _, closest = _LATER if place else _FIRST
     share = 10 ** (-decades * tolerance)
     if closest / (closest + share) > SUREST - 1e-6:
         return inf

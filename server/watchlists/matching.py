@@ -80,7 +80,7 @@ class WatchlistCache:
     @property
     def index(self) -> WatchIndex:
         """The index as it is, of whatever revision; empty while there is none."""
-        return self._index or WatchIndex()
+        return WatchIndex() if self._index is None else self._index
 
     @property
     def revision(self) -> int:

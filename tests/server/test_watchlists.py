@@ -4,8 +4,12 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
+from anpr.watch import Seen
 from server.app import create_app
+from server.watchlists import matching
+from server.watchlists.matching import WatchlistCache
 from server.wire import MAX_BATCH_PASSAGES
 from tests.server.conftest import NOW, Site, iso, make_passage, serving
 
@@ -157,6 +161,31 @@ def test_a_passage_is_stored_before_a_change_or_matched_after_it(site: Site) -> 
             if plate not in {alert["plate"] for alert in officer.alerts()}:
                 missed.append(plate)
         assert missed == []
+
+
+def test_a_refresh_that_ingest_overtakes_loses_nothing_and_builds_nothing_anew(
+    sqlite_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ingest waits for whoever holds the index: it may not be a rebuild of a million entries."""
+    database, cache = sqlite_site.context.database, WatchlistCache()
+    officer = sqlite_site.as_role("officer")
+    with database.write() as session:
+        cache.current(session)
+    read_revision = matching._revision
+
+    def overtaken(session: Session, *, lock: bool) -> int:
+        revision = read_revision(session, lock=lock)
+        if not lock:
+            officer.watch("鲁H22222")
+            with database.write() as other:
+                cache.current(other)
+        return revision
+
+    monkeypatch.setattr(matching, "_revision", overtaken)
+    monkeypatch.setattr(matching, "_all", lambda *_: pytest.fail("built anew"))
+    with database.read() as session:
+        cache.refresh(session)
+    assert cache.index.candidates(Seen("鲁H22222"))
 
 
 def test_an_application_can_be_made_twice_in_one_process(sqlite_settings) -> None:

@@ -6,8 +6,8 @@
 Everything measured is the product's own code:
 
 * ``clones``: the search over the city (:func:`server.analyses.mining_clones.city_clones`) against the
-  plates that two vehicles carry; ``seen`` counts of these the plates for which both vehicles were
-  read at all. A clock fault must be put down to the clock: ``clock_blamed`` of the plates that
+  plates that two vehicles carry. ``by_conflict`` of those found had an impossible leg, the others
+  were found by how their whole route jumps. A clock fault must be put down to the clock: ``clock_blamed`` of the plates that
   conflict because of one, and ``clocks_as_clones`` that were called clones instead.
 * ``companions``: precision among the first twenty pairs by surprise, and by the naive count of
   coincidences (both at three checkpoints or more), against vehicles that do travel together.
@@ -141,6 +141,8 @@ def quality(args: argparse.Namespace) -> dict[str, Any]:
             "true": len(cloned), "named": len(named),
             "precision": _share(len(named & cloned), len(named)),
             "recall": _share(len(named & cloned), len(cloned)),
+            "by_conflict": sum(v.plate in cloned and v.cause == "clone" and bool(v.conflicts)
+                               for v in verdicts),
             "doubtful": sum(v.cause == "doubtful" for v in verdicts),
             "misread": sum(v.cause == "misread" for v in verdicts),
             "clock_faults": truth["clocks"], "clocks_suspected": clocks,

@@ -1,6 +1,7 @@
 """server.toml, the section about analyses and the jobs that mine the whole city."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,6 +19,16 @@ class AnalysisSettings(Section):
     poll_s: float = Field(default=2.0, ge=0.1, le=60, description="How often jobs are looked for.")
     threads: int = Field(
         default=1, ge=1, le=128, description="Processor cores that a job may use beside ingest."
+    )
+    engine: Literal["polars", "spark"] = Field(
+        default="polars",
+        description="What counts companions over the whole city: polars on this machine, or a Spark "
+        "cluster where a day no longer fits one.",
+    )
+    spark_master: str = Field(
+        default="local[*]",
+        max_length=200,
+        description="The cluster, spark://host:7077 or yarn; its workers must see data_dir.",
     )
     nightly_hour: int = Field(
         default=3,

@@ -1,5 +1,6 @@
 """What every analysis is handed, and how places and positions are looked up for it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from server.analyses.ask import Question, Where
 from server.analyses.finding import Finding
-from server.analyses.lessons import pair_limits
+from server.analyses.lessons import pair_limits, wrong_clocks
 from server.analyses.rows import Period, sightings_of_plate
 from server.analyses.sighting import Sighting, StraightLines, TravelTimes, without_repeats
 from server.auth.sight import Sight
@@ -20,6 +21,8 @@ from server.passages.areas import circle_of, polygon_of, within
 from server.passages.patterns import is_pattern, normal_pattern
 from server.settings import Settings
 from server.tables import AreaCheckpoint, Checkpoint
+from server.trajectories.route import Traffic
+from server.trajectories.traffic import LearnedTimes
 from server.vehicles.register import VehicleRegister
 
 MAX_CHECKPOINTS = 2_000
@@ -38,6 +41,28 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
+class SaidTimes:
+    """Travel times as learned, with what officers said can be driven going first."""
+
+    times: TravelTimes
+    limits: Mapping[tuple[str, str], float]
+
+    def distance_m(self, start: str, end: str) -> float | None:
+        """Great circle, metres."""
+        return self.times.distance_m(start, end)
+
+    def shortest_s(self, start: str, end: str) -> float | None:
+        """As learned, or faster if somebody has said that it can be done."""
+        learned_s = self.times.shortest_s(start, end)
+        said_s = self.limits.get((start, end), math.inf)
+        return None if learned_s is None else min(learned_s, said_s)
+
+    def usual_s(self, start: str, end: str) -> float | None:
+        """As learned."""
+        return self.times.usual_s(start, end)
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """One question on its way to an answer: whose eyes, which rules, which database."""
 
@@ -46,6 +71,8 @@ class Desk:
     settings: Settings
     now: datetime
     register: VehicleRegister | None = None
+    traffic: Traffic | None = None
+    """What was learned of the ways; None where nothing is to be held against it."""
     _places: dict[str, CheckpointPlace] = field(default_factory=dict)
 
     def places(self) -> Mapping[str, CheckpointPlace]:
@@ -55,10 +82,16 @@ class Desk:
         return self._places
 
     def times(self) -> TravelTimes:
-        """What is known of the ways between checkpoints."""
-        return StraightLines(
-            self.places(), self.settings.trajectory.impossible_kmh, pair_limits(self.session)
-        )
+        """What is known of the ways between checkpoints: as learned, else from the straight line."""
+        limits, most_kmh = pair_limits(self.session), self.settings.trajectory.impossible_kmh
+        if self.traffic is None:
+            return StraightLines(self.places(), most_kmh, limits)
+        return SaidTimes(LearnedTimes(self.traffic, most_kmh), limits)
+
+    def wrong_clocks(self, period: Period) -> frozenset[str]:
+        """Checkpoints whose clocks are wrong, as officers said or as drives show now."""
+        found = wrong_clocks(self.session, period.since, period.until)
+        return found if self.traffic is None else found | frozenset(self.traffic.clock_offset_s)
 
     def period(self, since: datetime, until: datetime) -> Period:
         """The period asked for, in UTC.

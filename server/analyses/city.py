@@ -3,19 +3,23 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from server.analyses import ask, mining, mining_clones, mining_habits
+from server.analyses import ask, mining, mining_clones, mining_habits, mining_spark
 from server.analyses.answering import Desk
+from server.analyses.archive import folder_of
 from server.analyses.clones import CloneRules, CloneVerdict
 from server.analyses.companions import CompanionRules, coincidences_of
 from server.analyses.finding import Finding, Proof, Reason
 from server.analyses.habits import absences, transit
-from server.analyses.lessons import misread_passages, pair_limits, wrong_clocks
+from server.analyses.lessons import misread_passages, pair_limits
 from server.analyses.of_plate import absence_finding, clone_finding, nocturnal_finding
+from server.analyses.rows import Period
 from server.analyses.sighting import Sighting
 
 Tell = Callable[[str, float], None]
@@ -50,9 +54,7 @@ def _companions(desk: Desk, question: ask.CityCompanions, frame: pl.LazyFrame, t
         min_checkpoints=question.min_checkpoints,
         min_meetings=question.min_meetings,
     )
-    top = mining.city_companions(
-        frame, rules, desk.settings.analyses.keep_findings, lambda share: tell("mining", share)
-    )
+    top = _travelling_together(desk, frame, rules, tell)
     tell("pictures", 0.0)
     pictured = top.head(_PICTURED)
     plates = {*pictured["plate"].to_list(), *pictured["other_plate"].to_list()}
@@ -89,6 +91,25 @@ def _companions(desk: Desk, question: ask.CityCompanions, frame: pl.LazyFrame, t
     return Mined(tuple(findings))
 
 
+def _travelling_together(
+    desk: Desk, frame: pl.LazyFrame, rules: CompanionRules, tell: Tell
+) -> pl.DataFrame:
+    settings = desk.settings.analyses
+    if settings.engine == "polars":
+        return mining.city_companions(
+            frame, rules, settings.keep_findings, lambda share: tell("mining", share)
+        )
+    # what may be seen goes to the cluster as a file of its own: day files hold everything
+    with TemporaryDirectory(prefix="spark-", dir=folder_of(desk.settings)) as scratch:
+        path = Path(scratch) / "seen.parquet"
+        frame.select("plate", "checkpoint_id", "at").sink_parquet(path)
+        tell("mining", 0.1)
+        with mining_spark.spark_session(settings.spark_master) as spark:
+            return mining_spark.city_companions(
+                mining_spark.read(spark, [path]), rules, settings.keep_findings
+            )
+
+
 def _days(first_t: float, last_t: float) -> int:
     return (mining.instant(last_t).date() - mining.instant(first_t).date()).days + 1
 
@@ -104,7 +125,7 @@ def _clones(desk: Desk, question: ask.CityClones, frame: pl.LazyFrame, tell: Tel
         rules,
         max_kmh=desk.settings.trajectory.impossible_kmh,
         limits=pair_limits(desk.session),
-        wrong_clocks=wrong_clocks(desk.session, question.since, question.until),
+        wrong_clocks=desk.wrong_clocks(Period(question.since, question.until)),
         progress=lambda share: tell("mining", share),
     )
     order = {"clone": 0, "doubtful": 1, "clock": 2, "misread": 3}

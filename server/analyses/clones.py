@@ -9,7 +9,8 @@ evidence tells which is likely:
 * **misread**: another vehicle's plate was read as this one. Then what does not fit is a sighting
   here and another there, each alone;
 * **clone**: a second vehicle. What does not fit is a route of its own: at least two sightings
-  that follow each other within one trip, or the vehicles look different;
+  that follow each other within one trip, or the vehicles look different. Or nothing conflicts, and
+  two vehicles are still by far the likelier story (:mod:`server.analyses.tracks`);
 * **doubtful**: it conflicts, and nothing more is known.
 
 The second vehicle is found by giving each sighting to the vehicle that can have been there and
@@ -23,7 +24,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+
 from server.analyses.sighting import Sighting, TravelTimes, trips
+from server.analyses.surprise import poisson_surprise
 
 CloneCause = Literal["clone", "clock", "misread", "doubtful"]
 
@@ -38,8 +42,13 @@ class CloneRules:
     clock_plates: int = 3
     """So many plates must conflict at a checkpoint before its clock is suspected,"""
     clock_share: float = 0.05
-    """and so large a share of the plates that passed it."""
+    """and so large a share of the plates that passed it;"""
+    clock_crowd: int = 6
+    clock_surprise: float = 6.0
+    """or so many plates, where chance gives as many once in a million checkpoints."""
     sure_color_score: float = 0.9
+    plain_kmh: float = 150.0
+    """Faster on the straight line nobody drives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,18 @@ class CloneVerdict:
     """Of cause ``clock``: whose clock it is."""
     colors: tuple[str, str] | None = None
     """The two vehicles' colours, where both are known and differ."""
+    jumps: tuple[Conflict, ...] = ()
+    """Legs that could be driven, and that nobody was seen to drive: from one vehicle to the other."""
+    gain: float = 0.0
+    """Natural logarithm of how much likelier two vehicles are than one (:mod:`.tracks`)."""
+    changes: int = 0
+    """How often the sightings change between the two vehicles."""
+
+    @property
+    def evidence(self) -> tuple[Conflict, ...]:
+        """Conflicts and jumps, in order of time; the same two passages once."""
+        found = {(c.start.passage_id, c.end.passage_id): c for c in (*self.jumps, *self.conflicts)}
+        return tuple(sorted(found.values(), key=lambda c: (c.end.at, c.end.passage_id)))
 
 
 def conflict_between(
@@ -159,7 +180,7 @@ def judge_plate(
             clock_checkpoint_id=at_fault.most_common(1)[0][0],
         )  # fmt: skip
     vehicles = take_apart(sure, times, rules)
-    colors = _differing_colors(vehicles)
+    colors = differing_colors(vehicles)
     routes = _routes(vehicles[1:], rules)
     alone = sum(len(v) for v in vehicles[1:])
     pairs = len({(c.start.checkpoint_id, c.end.checkpoint_id) for c in conflicts})
@@ -169,6 +190,12 @@ def judge_plate(
         cause = "clone"
     else:
         cause = "misread" if alone <= 2 else "doubtful"
+    # the fastest hundredth of a pair goes the usual way; there may be a quicker one, so that what
+    # is slower than anybody drives adds to what the whole route says and proves nothing alone
+    plain = any(c.distance_m * 3.6 >= rules.plain_kmh * (c.duration_s + 2.0 * rules.clock_sigma_s)
+                for c in conflicts)  # fmt: skip
+    if cause == "clone" and not plain:
+        cause = "doubtful"
     score = min(routes, 5) * 2.0 + min(pairs, 3) + (1.5 if colors else 0.0)
     return CloneVerdict(plate, cause, score, conflicts, vehicles, colors=colors)
 
@@ -182,7 +209,7 @@ def _routes(others: Iterable[Sequence[Sighting]], rules: CloneRules) -> int:
     )
 
 
-def _differing_colors(vehicles: Sequence[Sequence[Sighting]]) -> tuple[str, str] | None:
+def differing_colors(vehicles: Sequence[Sequence[Sighting]]) -> tuple[str, str] | None:
     """The usual colours of first and second vehicle, if both are known, settled and differ."""
     settled = []
     for vehicle in vehicles[:2]:
@@ -223,7 +250,15 @@ def suspect_clocks(
             break
         worst = max(sorted(shares), key=lambda place: (shares[place], len(plates[place])))
         if shares[worst] < rules.clock_share:
-            break
+            # a busy checkpoint whose clock is a little wrong: few of its many plates conflict
+            usual = sum(map(len, plates.values())) / max(1, passing.total())
+            worst = max(
+                sorted(shares), key=lambda place: len(plates[place]) - usual * passing[place]
+            )
+            count, chance = float(len(plates[worst])), usual * passing[worst]
+            surprise = poisson_surprise(np.array([count]), np.array([chance]))[0]
+            if count < rules.clock_crowd or surprise < rules.clock_surprise:
+                break
         found[worst] = len(plates[worst])
         left = {c for c in left if worst not in c[1:]}
     return found

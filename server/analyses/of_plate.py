@@ -17,7 +17,7 @@ from server.analyses.companions import (
 )
 from server.analyses.finding import Finding, Proof, Reason
 from server.analyses.habits import Absence, Haunt, absences, haunts, night_of, nocturnal
-from server.analyses.lessons import misread_passages, wrong_clocks
+from server.analyses.lessons import misread_passages
 from server.analyses.rows import (
     Period,
     cells_of_plates,
@@ -109,7 +109,7 @@ def clones(desk: Desk, question: ask.Clones) -> Findings:
         sightings,
         desk.times(),
         CloneRules(clock_sigma_s=desk.settings.trajectory.clock_sigma_s),
-        wrong_clocks(desk.session, period.since, period.until),
+        desk.wrong_clocks(period),
     )
     found = () if verdict is None else (clone_finding(verdict),)
     return Findings(found, examined=len(route))
@@ -138,11 +138,29 @@ def clone_finding(verdict: CloneVerdict) -> Finding:
         )
         for c in hardest
     ]
+    furthest = sorted(verdict.jumps, key=lambda c: -c.distance_m)[
+        : max(1, SHOWN // 2 - len(hardest))
+    ]
+    if furthest:
+        facts = {"changes": verdict.changes, "gain": round(verdict.gain)}
+        reasons.append(Reason("two_tracks", facts))
+    reasons += [
+        Reason(
+            "jump",
+            {
+                "from": c.start.checkpoint_id,
+                "to": c.end.checkpoint_id,
+                "km": round(c.distance_m / 1000, 1),
+                "minutes": round(c.duration_s / 60),
+            },
+        )
+        for c in furthest
+    ]
     if verdict.colors is not None:
         one, other = verdict.colors
         reasons.append(Reason("colors", {"color": one, "other_color": other}))
-    proofs = dict.fromkeys(Proof.of(s) for c in hardest for s in (c.start, c.end))
-    last = verdict.conflicts[-1].end
+    proofs = dict.fromkeys(Proof.of(s) for c in (*hardest, *furthest) for s in (c.start, c.end))
+    last = verdict.evidence[-1].end
     return Finding(
         plate=verdict.plate,
         plate_color=last.plate_color,

@@ -60,14 +60,15 @@ class CandidateView:
 def enqueue(session: Session, verdicts: Sequence[CloneVerdict], now: datetime) -> int:
     """Put what the mining found on the queue; returns how many candidates are new.
 
-    What was rejected before comes back only with conflicts that were not there when it was.
+    What was rejected before comes back only with conflicts that were not there when it was; or, of
+    a plate that only jumps, when two vehicles have become twice as likely (in the logarithm).
     Verdicts of cause ``misread`` are no candidates: a single sighting that does not fit.
     """
     new = 0
     for verdict in verdicts:
         if verdict.cause == "misread":
             continue
-        evidence = [_evidence(c) for c in verdict.conflicts[-_MAX_EVIDENCE:]]
+        evidence = [_evidence(c) for c in verdict.evidence[-_MAX_EVIDENCE:]]
         known = session.scalars(
             select(CloneCandidate)
             .where(CloneCandidate.plate == verdict.plate)
@@ -76,7 +77,7 @@ def enqueue(session: Session, verdicts: Sequence[CloneVerdict], now: datetime) -
         settled = {_key(e) for c in known if c.state in {"rejected", "clock_fault"}
                    for e in c.evidence}  # fmt: skip
         fresh = [e for e in evidence if _key(e) not in settled]
-        if not fresh:
+        if not fresh or _was_answered(verdict, known):
             continue
         living = next((c for c in known if c.state in {"open", "confirmed"}), None)
         if living is None:
@@ -94,10 +95,17 @@ def enqueue(session: Session, verdicts: Sequence[CloneVerdict], now: datetime) -
         living.conflicts += len(added)
         living.cause, living.score = verdict.cause, verdict.score
         living.changed_at = now
-        living.last_at = max(c.end.at for c in verdict.conflicts)
+        living.last_at = max(c.end.at for c in verdict.evidence)
         living.detail = to_json(clone_finding(verdict))
         session.flush()
     return new
+
+
+def _was_answered(verdict: CloneVerdict, known: Sequence[CloneCandidate]) -> bool:
+    """Whether an officer has said no to as much: jumps go on, and alone they are no news."""
+    if verdict.conflicts:
+        return False
+    return any(c.state == "rejected" and verdict.score < 2.0 * c.score for c in known)
 
 
 def _evidence(conflict: Any) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def analyse(session: Session, question: ask.Ask, inquiry: Inquiry, context: AppC
     """
     purpose = stated(inquiry, context.settings)
     sight = accounted_sight(session, inquiry, context.settings, getattr(question, "plate", None))
-    desk = Desk(session, sight, context.settings, inquiry.now, context.vehicles)
+    traffic = context.traffic.get(session)
+    desk = Desk(session, sight, context.settings, inquiry.now, context.vehicles, traffic)
     found = _WORK[question.kind](desk, question)
     answer = Answer(
         kind=question.kind,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -51,13 +51,16 @@ class StraightLines:
     places: Mapping[str, CheckpointPlace]
     max_kmh: float = 150.0
     limits: Mapping[tuple[str, str], float] | None = None
+    _metres: dict[tuple[str, str], float | None] = field(default_factory=dict, repr=False)
 
     def distance_m(self, start: str, end: str) -> float | None:
         """Great circle, metres."""
-        a, b = self.places.get(start), self.places.get(end)
-        if a is None or b is None:
-            return None
-        return distance_m(a.lat, a.lon, b.lat, b.lon)
+        if (start, end) not in self._metres:
+            a, b = self.places.get(start), self.places.get(end)
+            self._metres[start, end] = (
+                None if a is None or b is None else distance_m(a.lat, a.lon, b.lat, b.lon)
+            )
+        return self._metres[start, end]
 
     def shortest_s(self, start: str, end: str) -> float | None:
         """At ``max_kmh``, or faster if somebody has said that it can be done."""

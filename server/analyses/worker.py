@@ -29,6 +29,7 @@ from server.errors import InvalidRequest, ServerError
 from server.settings import Settings
 from server.tables import User
 from server.tables_analyses import AnalysisJob
+from server.trajectories.traffic import TrafficCache
 
 _log = logging.getLogger(__name__)
 _BEAT_S: Final = 1.0
@@ -80,7 +81,8 @@ class Work:
         )  # fmt: skip
         frame = frame_of(paths, since, question.until, sight)
         with self._database.read() as session:
-            desk = Desk(session, sight, self._settings, utc_now())
+            traffic = TrafficCache(self._settings).get(session)
+            desk = Desk(session, sight, self._settings, utc_now(), traffic=traffic)
             found = mine(
                 desk, question, frame,
                 lambda step, share: self._tell(step, 0.3 + 0.65 * share),

@@ -241,7 +241,7 @@ def test_every_coincidence_is_found_once(rows, gap_s) -> None:
         }
     ).with_columns(pl.col("at").cast(pl.Datetime("us", "UTC")))
     data = mining.coded(frame.lazy())
-    got = Counter(mining.coincidences(data, gap_s).select("a", "b", "k").collect().iter_rows())
+    got = Counter(mining.coincidences(data, gap_s).select(*mining.BOTH, "k").collect().iter_rows())
     kept = list(data.rows.iter_rows())
     plain: Counter[Any] = Counter()
     for i, (p, k, t) in enumerate(kept):

@@ -1,0 +1,96 @@
+"""Spark gives the answers that polars gives; a local cluster of two threads stands for a large one."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from server.analyses import mining, mining_spark
+from server.analyses.companions import CompanionRules
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is missing: make spark"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Java is missing: apt install default-jre-headless"),
+]  # fmt: skip
+BEGIN = datetime(2025, 6, 2, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    """A session that uses little of the machine."""
+    few = [
+        ("spark.sql.shuffle.partitions", "2"),
+        ("spark.sql.adaptive.enabled", "false"),
+        ("spark.sql.codegen.wholeStage", "false"),
+        ("spark.sql.codegen.factoryMode", "NO_CODEGEN"),
+        ("spark.driver.host", "127.0.0.1"),
+        ("spark.driver.bindAddress", "127.0.0.1"),
+        ("spark.ui.showConsoleProgress", "false"),
+    ]
+    with mining_spark.spark_session("local[2]", few) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small day: a convoy of two, a queue at one checkpoint, repeats, and everybody else."""
+    draw = random.Random(11)
+    rows: list[tuple[str, str, float]] = []
+    for number in range(120):
+        t = draw.uniform(0, 80_000)
+        for place in draw.sample(range(12), draw.randint(1, 8)):
+            t += draw.uniform(40, 400)
+            rows.append((f"鲁H{number:05}", f"k{place:02}", t))
+            if draw.random() < 0.1:
+                rows.append((f"鲁H{number:05}", f"k{place:02}", t + draw.uniform(0, 29)))
+    for start in (9_000.0, 40_000.0):
+        for step, place in enumerate(("k01", "k05", "k09", "k03")):
+            rows.append(("鲁HAAAA1", place, start + 300 * step))
+            rows.append(("鲁HAAAA2", place, start + 300 * step + 7.5))
+    for number in range(30):  # some meet again and again, more or less closely
+        start, gap = draw.uniform(0, 60_000), draw.uniform(1, 59)
+        for step, place in enumerate(draw.sample(range(12), 5)):
+            rows.append((f"鲁HB{number:04}", f"k{place:02}", start + 900 * step))
+            rows.append((f"鲁HC{number:04}", f"k{place:02}", start + 900 * step + gap))
+            if number % 3 == 0:
+                rows.append((f"鲁HB{number:04}", f"k{place:02}", start + 7_000 + 200 * step))
+                rows.append((f"鲁HC{number:04}", f"k{place:02}", start + 6_990 + 200 * step))
+    rows += [(f"鲁HQ{n:04}", "k05", 9_280.0 + n) for n in range(40)]
+    path = tmp_path_factory.mktemp("day") / "2025-06-02.parquet"
+    pl.DataFrame(
+        {
+            "plate": [plate for plate, _, _ in rows],
+            "checkpoint_id": [place for _, place, _ in rows],
+            "at": [BEGIN + timedelta(milliseconds=round(t * 1000)) for _, _, t in rows],
+            "lane": [None if n % 7 == 0 else n % 3 + 1 for n in range(len(rows))],
+            "plate_kind": ["small" if n % 5 else "large" for n in range(len(rows))],
+        },
+        schema_overrides={"at": pl.Datetime("us", "UTC"), "lane": pl.Int16},
+    ).write_parquet(path)
+    return path
+
+
+def test_companions_are_those_that_polars_finds(spark: Any, day: Path) -> None:
+    rules = CompanionRules(min_surprise=0.0)
+    ours = mining.city_companions(pl.scan_parquet(day), rules, 500)
+    theirs = mining_spark.city_companions(mining_spark.read(spark, [day]), rules, 500)
+    assert_frame_equal(ours, theirs, check_dtypes=False)
+    convoy = ours.row(by_predicate=pl.col("plate") == "鲁HAAAA1", named=True)
+    assert (convoy["other_plate"], convoy["count"], convoy["meetings"]) == ("鲁HAAAA2", 8, 2)
+    assert ours.height > 20
+
+
+def test_flow_is_what_polars_counts(spark: Any, day: Path) -> None:
+    ours = mining.city_flow(pl.scan_parquet(day))
+    theirs = mining_spark.city_flow(mining_spark.read(spark, [day]))
+    assert_frame_equal(ours, theirs)
+    assert ours["vehicles"].sum() == pl.scan_parquet(day).collect().height

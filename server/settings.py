@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from server.errors import SettingsError
 from server.settings_analyses import AnalysisSettings, VehicleSettings
+from server.settings_map import MapSettings
 from server.settings_notices import NoticeSettings
 from server.settings_section import Section
 from server.settings_security import (
@@ -230,17 +231,6 @@ class TrajectorySettings(Section):
     roadblock_ready_s: float = Field(
         default=600.0, ge=0, le=86_400, description="Until a unit stands at a roadblock (堵截点)."
     )
-
-
-class MapSettings(Section):
-    """The map in the browser; nothing is fetched from outside."""
-
-    roads_file: Path | None = Field(
-        default=None, description="GeoJSON of roads drawn as background, WGS-84; none = plain."
-    )
-    center_lat: float | None = Field(default=None, ge=-90, le=90, description="Start of the map.")
-    center_lon: float | None = Field(default=None, ge=-180, le=180, description="Start of the map.")
-    zoom: float = Field(default=11.0, ge=0, le=22, description="Start of the map.")
 
 
 class DisplaySettings(Section):

@@ -60,6 +60,11 @@ class AlertStream:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._wake)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is on its way out: other streams end then, too."""
+        return self._stopping
+
     def stop(self) -> None:
         """End all streams, from any thread, so that the server can shut down."""
         self._stopping = True

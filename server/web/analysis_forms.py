@@ -18,6 +18,7 @@ CONDITIONS = 4
 _ASK: TypeAdapter[ask.Ask] = TypeAdapter(ask.Ask)
 _ASK_CITY: TypeAdapter[ask.AskCity] = TypeAdapter(ask.AskCity)
 _CIRCLE = re.compile(r"-?[\d.]+\s*,\s*-?[\d.]+\s*,\s*[\d.]+")
+_POLYGON = re.compile(r"-?[\d.]+,-?[\d.]+( -?[\d.]+,-?[\d.]+){2,}")
 Fields = Mapping[str, str]
 
 
@@ -142,7 +143,9 @@ def city_question_of(
 
 
 def where_of(text: str, places: Mapping[str, CheckpointPlace], field: str) -> dict[str, Any]:
-    """Checkpoints as people write them: identifiers or names, a road, or lon,lat,radius in metres.
+    """Checkpoints as people write them: identifiers or names, a road, or an area.
+
+    An area is lon,lat,radius in metres, or the corners of a polygon: lon,lat lon,lat lon,lat …
 
     Raises:
         InvalidRequest: nothing is known by that name.
@@ -152,6 +155,8 @@ def where_of(text: str, places: Mapping[str, CheckpointPlace], field: str) -> di
         return {}
     if _CIRCLE.fullmatch(text):
         return {"circle": text}
+    if _POLYGON.fullmatch(text):
+        return {"polygon": text}
     by_name = {place.name: place.id for place in places.values()}
     parts = [part for part in re.split(r"[,，、;；\s]+", text) if part]
     meant = [part if part in places else by_name.get(part, "") for part in parts]

@@ -37,6 +37,7 @@ from server.web.analysis_forms import (
 )
 from server.web.forms import said
 from server.web.rendering import language_of, render, wants_fragment, zone_of
+from server.web.story_pages import points_of
 from server.web.texts import Texts, load_texts
 
 router = APIRouter(include_in_schema=False)
@@ -231,6 +232,7 @@ def _page(  # noqa: PLR0913, PLR0917 - the parts of the page
         errors={error.field or "query": _said(request, error)} if error else {},
         purposes=context.settings.search.purposes,
         places=all_places,
+        checkpoints=points_of(all_places),
         place_of={place.id: place for place in all_places},
         roads=sorted({place.road for place in all_places if place.road}),
         has_register=context.vehicles is not None,

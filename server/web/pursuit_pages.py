@@ -1,12 +1,14 @@
 """Following a plate (追踪): where it comes next and can be stopped; its route as a file."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response, StreamingResponse
 
 from server.auth.accounts import Account
-from server.auth.guards import ClientAddress, Officer, Operator
+from server.auth.guards import SESSION_COOKIE, ClientAddress, Officer, Operator
 from server.auth.sight import sight_of
 from server.checkpoints.service import places
 from server.context import AppContext, Context
@@ -15,6 +17,7 @@ from server.exports.routes import answer
 from server.exports.trajectory import export_trajectory
 from server.passages.lookup import Inquiry
 from server.trajectories.chase import Followed, Unit, look_up_pursuit
+from server.trajectories.live import words
 from server.web.forms import local_instant, said
 from server.web.rendering import render, zone_of
 
@@ -59,6 +62,32 @@ def pursue(  # noqa: PLR0913, PLR0917 - the form's fields
         errors = {error.field or "query": said(request, error)}
         return _page(request, context, account, "pursuit.html", query, errors, None)
     return _page(request, context, account, template, query, {}, followed)
+
+
+@router.post("/pursuit/stream", response_class=StreamingResponse)
+async def stream(  # noqa: PLR0913, PLR0917 - the form's fields
+    request: Request,
+    context: Context,
+    account: Operator,
+    address: ClientAddress,
+    plate: Annotated[str, Form()] = "",
+    purpose: Annotated[str, Form()] = "",
+    case_number: Annotated[str, Form()] = "",
+    seen: Annotated[str, Form(max_length=36)] = "",
+) -> StreamingResponse:
+    """Say when there is something new; asked for with a reason, like what it is about."""
+    inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
+    followed = await run_in_threadpool(_follow, context, plate, inquiry, "", "")
+    try:
+        shown = UUID(seen) if seen else None
+    except ValueError:
+        raise InvalidRequest("seen: a passage", field="seen") from None
+    token = request.cookies.get(SESSION_COOKIE, "")
+    return StreamingResponse(
+        words(context, followed.plate, token, shown),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
 @router.post("/export/trajectory.{ending}")

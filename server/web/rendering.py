@@ -15,6 +15,7 @@ from jinja2.runtime import Context as TemplateContext
 from server.auth.accounts import Account, Role
 from server.checkpoints.service import CheckpointPlace
 from server.context import context_of
+from server.http import CONTENT_SECURITY_POLICY
 from server.web.texts import LANGUAGES, load_texts
 
 HERE = Path(__file__).parent
@@ -68,11 +69,18 @@ def render(
             back=request.url.path if request.method == "GET" else "/",
             now=context.clock(),
             time_zone=context.settings.display.time_zone,
+            map_settings=context.settings.map,
             **values,
         )
     )
     # what a page shows is for these eyes and this moment
-    return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    if context.settings.map.tiles_origin:
+        # a page may fetch tiles from the one host that the settings name, and nothing else
+        headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace(
+            "connect-src 'self'", f"connect-src 'self' {context.settings.map.tiles_origin}"
+        )
+    return HTMLResponse(html, status, headers=headers)
 
 
 def wants_fragment(request: Request) -> bool:

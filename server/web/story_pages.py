@@ -197,13 +197,14 @@ def _page(  # noqa: PLR0913, PLR0917 - the parts of the page
         purposes=context.settings.search.purposes,
         choices=_CHOICES,
         roads=sorted({place.road for place in all_places if place.road}),
-        checkpoints=_geojson(all_places),
+        checkpoints=points_of(all_places),
         may_export=account.role.covers(Role.OFFICER),
         **({"passages": (), "older": ""} | values),
     )
 
 
-def _geojson(all_places: Sequence[CheckpointPlace]) -> dict[str, Any]:
+def points_of(all_places: Sequence[CheckpointPlace]) -> dict[str, Any]:
+    """Checkpoints for a map: a FeatureCollection of points ``[lon, lat]``, WGS-84."""
     return {
         "type": "FeatureCollection",
         "features": [

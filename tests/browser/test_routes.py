@@ -110,7 +110,10 @@ def test_a_route_is_taken_away_as_a_file(desk: Desk, ending: str, begins: bytes)
     assert re.fullmatch(rf"trajectory-[\d-]+\.{ending.lower()}", waiting.value.suggested_filename)
 
 
-def test_a_pursuit_says_where_it_comes_next_and_where_to_stop_it(desk: Desk) -> None:
+def test_a_pursuit_says_where_it_comes_next_and_where_to_stop_it(
+    roads_server: ServerProcess, desk: Desk
+) -> None:
+    """It renews itself with silence, and at once with a sighting; nobody touches the page."""
     page = desk.log_in(next_path="/pursuit")
     page.fill("#ready_minutes", "1")
     ask(page, HUNTED)
@@ -124,4 +127,44 @@ def test_a_pursuit_says_where_it_comes_next_and_where_to_stop_it(desk: Desk) -> 
     with page.expect_response("**/pursuit/board", timeout=MAP_MS):
         pass
     expect(page.locator("#followed p").first).not_to_have_text(silent, timeout=MAP_MS)
+    expect(page.locator("#followed")).to_have_attribute("data-live", "yes")
+    roads_server.roadside(1).sees(HUNTED, at=datetime.now(UTC))
+    expect(page.locator("#followed p").first).to_contain_text(city.CHECKPOINTS[1].name)
+    expect(page.locator("#next tbody tr").first).to_contain_text(city.CHECKPOINTS[2].name)
     assert HUNTED not in page.url
+
+
+def test_gcj02_goes_there_and_back_within_a_metre_and_leaves_the_rest_of_the_world_alone(
+    desk: Desk,
+) -> None:
+    """One position of the published form's own test suite, too."""
+    page = desk.log_in(next_path="/pursuit")
+    far = page.evaluate(
+        """async () => {
+          const { toGcj02, fromGcj02, collectionMoved } = await import("/static/js/datum.js");
+          const metres = (a, b) => Math.hypot((a[0] - b[0]) * 111320 * Math.cos(a[1] * Math.PI / 180),
+            (a[1] - b[1]) * 110540);
+          let back = 0, least = Infinity, most = 0, outside = 0, state = 7;
+          const draw = () => { state = (state * 48271) % 2147483647; return state / 2147483647; };
+          for (let n = 0; n < 5000; n++) {
+            const at = [75 + 58 * draw(), 4 + 48 * draw()];
+            const moved = toGcj02(at);
+            back = Math.max(back, metres(at, fromGcj02(moved)));
+            least = Math.min(least, metres(at, moved));
+            most = Math.max(most, metres(at, moved));
+            const away = [-180 + 250 * draw(), -90 + 180 * draw()];
+            const same = [toGcj02(away), fromGcj02(away)];
+            outside = Math.max(outside, ...same.map((one) => metres(away, one)));
+          }
+          const line = { type: "FeatureCollection", features: [{ type: "Feature", properties: {},
+            geometry: { type: "LineString", coordinates: [[116.5, 35.4], [0, 51]] } }] };
+          const [first, last] = collectionMoved(line, toGcj02).features[0].geometry.coordinates;
+          return { back, least, most, outside, known: toGcj02([121.5272106, 31.1774276]), first, last };
+        }"""
+    )
+    assert far["back"] < 1.0
+    assert 5 < far["least"] < far["most"] < 1_500, "some hundred metres everywhere in China"
+    assert far["outside"] == 0.0
+    assert far["known"] == pytest.approx([121.531541859215, 31.17530398364597], abs=1e-9)
+    assert far["last"] == [0, 51]
+    assert far["first"] != [116.5, 35.4]

@@ -81,9 +81,13 @@ def test_a_protected_plate_is_nowhere_but_before_the_custodian(site: Site) -> No
         assert person.get(f"/api/v1/passages/{secret['passage_id']}").status_code == 404
         assert [alert["plate"] for alert in person.alerts()] == [OTHER]
         assert SECRET not in person.client.get("/wall").text
+        chase = person.get(f"/api/v1/trajectories/{SECRET}/pursuit", **PURPOSE).json()
+        assert (chase["last"], chase["pursuit"]) == (None, None)
     assert sorted(plates(custodian)) == [SECRET, OTHER]
     assert plates(custodian, plate=SECRET, **PURPOSE) == [SECRET]
     assert stops(custodian, SECRET) == 1
+    chase = custodian.get(f"/api/v1/trajectories/{SECRET}/pursuit", **PURPOSE).json()
+    assert chase["last"]["plate"] == SECRET
     assert custodian.get(f"/api/v1/passages/{secret['passage_id']}").status_code == 200
     assert sorted(alert["plate"] for alert in custodian.alerts()) == [SECRET, OTHER]
 

@@ -6,14 +6,26 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 
 from server.checkpoints.service import AgentView, CameraView, CheckpointPlace, CheckpointView
 from server.db import Database
 from server.errors import Unavailable
+from server.settings import Settings
+from server.settings_map import MapSettings
 from server.web.lookup_pages import TILES
 from server.web.register_pages import checkpoint_row, likely_color
 from server.web.wall_pages import MAX_UNSIGNED
-from tests.server.conftest import CHECKPOINTS, NOW, PASSWORD, Site, jpeg, make_passage
+from tests.server.conftest import (
+    CHECKPOINTS,
+    NOW,
+    PASSWORD,
+    Site,
+    SteppingClock,
+    jpeg,
+    make_passage,
+    serving,
+)
 
 HTMX = {"HX-Request": "true"}
 PAGES = ("/wall", "/alerts", "/statistics", "/passages", "/search", "/watchlist", "/checkpoints")
@@ -215,6 +227,24 @@ def test_static_files_are_kept_only_under_an_address_that_names_their_content(
     assert plain.headers["content-type"].startswith("text/javascript")
     module = sqlite_site.client.get("/static/vendor/maplibre-gl/maplibre-gl-worker.mjs")
     assert module.headers["content-type"].startswith("text/javascript")
+
+
+def test_tiles_come_from_the_one_host_that_the_settings_name(
+    sqlite_settings: Settings, clock: SteppingClock
+) -> None:
+    """Scripts and everything else stay with this server; the page knows the datum of the tiles."""
+    url = "https://tiles.example:8443/{z}/{x}/{y}.png"
+    chosen = MapSettings(tiles_url=url, tiles_datum="gcj02")
+    with serving(sqlite_settings.model_copy(update={"map": chosen}), clock) as site:
+        page = site.as_role("operator").client.get("/checkpoints")
+        policy = page.headers["content-security-policy"]
+        parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+        assert parts["connect-src"] == "'self' https://tiles.example:8443"
+        assert "tiles.example" not in policy.replace(parts["connect-src"], "")
+        assert f'data-tiles="{url}" data-datum="gcj02"' in page.text
+    for bad in ("javascript:{z}{x}{y}", "https://a; script-src *", "https://a/{z}.png"):
+        with pytest.raises(ValidationError):
+            MapSettings(tiles_url=bad)
 
 
 def test_no_file_outside_the_static_folder_is_served(sqlite_site: Site) -> None:

@@ -1,16 +1,14 @@
 // An area drawn on the map: a circle (middle, then edge) or a polygon (corners, then the first one
-// again, or Enter). What is drawn stands in two hidden fields, as the server reads it.
-import { fit, openMap, readData, reportDrawn } from "./map.js";
+// again, or Enter). What is drawn is written as the server reads it, where the page wants it.
+import { fit, fromMap, onMap, openMap, readData, reportDrawn } from "./map.js";
 
 /** @typedef {[number, number]} Position longitude, latitude */
+/** @typedef {{circle: string, polygon: string}} Area "lon,lat,metres" or "lon,lat lon,lat …"; or neither */
+/** @typedef {{read: () => Area, write: (area: Area) => void}} Fields where the page keeps what is drawn */
 
 const EARTH_RADIUS_M = 6371008.8;
 const CLOSE_PX = 12;
 const STEPS = 64;
-
-/** @param {string} id @returns {HTMLInputElement} */
-const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
-const said = /** @type {HTMLOutputElement} */ (document.getElementById("area-said"));
 
 /** @param {number} degrees */
 const radians = (degrees) => (degrees * Math.PI) / 180;
@@ -39,38 +37,45 @@ const positions = (text) => text.split(" ").filter(Boolean)
 /** @param {Position} at */
 const spelled = (at) => `${at[0].toFixed(6)},${at[1].toFixed(6)}`;
 
-/** What is drawn, as GeoJSON. @param {Position[]} corners of a polygon under way */
-function drawn(corners) {
+/** What is drawn, as GeoJSON. @param {Area} area @param {Position[]} corners of a polygon under way */
+function drawn(area, corners) {
   /** @type {any[]} */
   const features = corners.map((at) => ({ type: "Feature", properties: {}, geometry: { type: "Point", coordinates: at } }));
-  const [lon, lat, radius] = input("circle").value.split(",").map(Number);
+  const [lon, lat, radius] = area.circle.split(",").map(Number);
   const rings = [];
-  if (input("circle").value) rings.push(ring([lon, lat], radius));
-  const polygon = positions(input("polygon").value);
+  if (area.circle) rings.push(ring([lon, lat], radius));
+  const polygon = positions(area.polygon);
   if (polygon.length > 2) rings.push([...polygon, polygon[0]]);
   for (const one of rings) features.push({ type: "Feature", properties: { key: "area" }, geometry: { type: "Polygon", coordinates: [one] } });
   if (corners.length > 1) features.push({ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: corners } });
   return { type: "FeatureCollection", features };
 }
 
-/** Say what is drawn. */
-function say() {
-  const radius = input("circle").value.split(",")[2];
-  const corners = positions(input("polygon").value).length;
+/** Say what is drawn. @param {HTMLOutputElement} said @param {Area} area */
+function say(said, area) {
+  const radius = area.circle.split(",")[2];
+  const corners = positions(area.polygon).length;
   const text = said.dataset;
   if (radius) said.value = (text.circle ?? "").replace("{metres}", Math.round(Number(radius)).toLocaleString());
   else if (corners) said.value = (text.polygon ?? "").replace("{corners}", String(corners));
   else said.value = text.none ?? "";
 }
 
-async function start() {
+/**
+ * Open the map of this page and let areas be drawn on it; gives the means to draw anew what the
+ * fields hold now.
+ * @param {Fields} fields
+ * @returns {Promise<(() => void) | null>}
+ */
+export async function drawAreas(fields) {
+  const said = /** @type {HTMLOutputElement} */ (document.getElementById("area-said"));
   const element = document.getElementById("map");
   const data = readData("checkpoint-data");
-  if (!element || !data) return;
+  if (!element || !data) return null;
   const map = await openMap(element);
-  if (!map) return;
+  if (!map) return null;
   map.addSource("checkpoints", { type: "geojson", data });
-  map.addSource("area", { type: "geojson", data: drawn([]) });
+  map.addSource("area", { type: "geojson", data: drawn(fields.read(), []) });
   map.addLayer({ id: "area", type: "fill", source: "area", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": "#4c9aff", "fill-opacity": 0.2 } });
   map.addLayer({ id: "area-line", type: "line", source: "area", paint: { "line-color": "#4c9aff", "line-width": 2 } });
   map.addLayer({ id: "area-corner", type: "circle", source: "area", filter: ["==", ["geometry-type"], "Point"], paint: { "circle-radius": 5, "circle-color": "#4c9aff" } });
@@ -83,7 +88,7 @@ async function start() {
   let tool = "";
   /** @type {Position[]} */
   let corners = [];
-  const redraw = () => { map.getSource("area").setData(drawn(corners)); say(); };
+  const redraw = () => { map.getSource("area").setData(drawn(fields.read(), corners)); say(said, fields.read()); };
   /** @param {typeof tool} next */
   const take = (next) => {
     tool = next;
@@ -97,8 +102,7 @@ async function start() {
   };
   /** @param {string} circle @param {string} polygon */
   const keep = (circle, polygon) => {
-    input("circle").value = circle;
-    input("polygon").value = polygon;
+    fields.write({ circle, polygon });
     take("");
   };
   for (const button of document.querySelectorAll("[data-tool]")) {
@@ -111,18 +115,17 @@ async function start() {
   const close = () => { if (corners.length > 2) keep("", corners.map(spelled).join(" ")); };
   map.on("click", (/** @type {any} */ event) => {
     if (!tool) return;
-    /** @type {Position} */
-    const at = [event.lngLat.lng, event.lngLat.lat];
+    const at = fromMap(map, event.lngLat);
     if (tool === "circle" && corners.length) {
       keep(`${spelled(corners[0])},${Math.max(1, metres(corners[0], at)).toFixed(0)}`, "");
       return;
     }
     if (tool === "polygon" && corners.length > 2) {
-      const first = map.project(corners[0]);
+      const first = map.project(onMap(map, corners[0]));
       if (Math.hypot(first.x - event.point.x, first.y - event.point.y) < CLOSE_PX) { close(); return; }
     }
     corners = [...corners, at];
-    map.getSource("area").setData(drawn(corners));
+    map.getSource("area").setData(drawn(fields.read(), corners));
   });
   document.addEventListener("keydown", (event) => {
     if (!tool || !element.classList.contains("drawing")) return;
@@ -130,6 +133,5 @@ async function start() {
     if (event.key === "Enter" && tool === "polygon" && corners.length > 2) { event.preventDefault(); close(); }
   });
   redraw();
+  return redraw;
 }
-
-start();

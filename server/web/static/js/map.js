@@ -1,8 +1,38 @@
 // The one door to the map: a plain ground, the county's own roads, whatever layers a page adds.
-// Everything is WGS-84, as the server stores it, and so are the roads: nothing is converted.
+// Pages hand over WGS-84, as the server stores it, and get WGS-84 back; where the tiles under the
+// map are GCJ-02, what is drawn is moved here, and what is drawn on the map is moved back here.
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { collectionMoved, fromGcj02, toGcj02 } from "./datum.js";
 
 /** @typedef {{type: "FeatureCollection", features: any[]}} Collection */
+
+/** @param {any} map a map or its element */
+const isGcj02 = (map) => (map.getContainer?.() ?? map).dataset.datum === "gcj02";
+
+/** Where a position of the server lies on this map. @param {any} map @param {[number, number]} at */
+export const onMap = (map, at) => (isGcj02(map) ? toGcj02(at) : at);
+
+/** The server's position of a place on this map. @param {any} map @param {{lng: number, lat: number}} at
+ * @returns {[number, number]} */
+export const fromMap = (map, at) => (isGcj02(map) ? fromGcj02([at.lng, at.lat]) : [at.lng, at.lat]);
+
+/** Let GeoJSON that pages give to this map be moved on its way. @param {any} map */
+function moveWhatIsDrawn(map) {
+  const addSource = map.addSource.bind(map);
+  map.addSource = (/** @type {string} */ id, /** @type {any} */ source) => {
+    const local = source.type === "geojson" && typeof source.data === "object";
+    addSource(id, local ? { ...source, data: collectionMoved(source.data, toGcj02) } : source);
+    if (!local) return map;
+    const drawn = map.getSource(id);
+    const setData = drawn.setData.bind(drawn);
+    drawn.setData = (/** @type {any} */ data) => setData(collectionMoved(data, toGcj02));
+    return map;
+  };
+  const easeTo = map.easeTo.bind(map);
+  map.easeTo = (/** @type {any} */ where) => easeTo(
+    Array.isArray(where.center) ? { ...where, center: toGcj02(where.center) } : where,
+  );
+}
 
 /** @returns {boolean} */
 function hasWebGl() {
@@ -23,7 +53,18 @@ export async function openMap(element) {
   element.dataset.mapState = "loading";
   if (!hasWebGl()) return fail(element);
   const style = await (await fetch(element.dataset.style ?? "")).json();
-  style.sources.roads.data = new URL(element.dataset.roads ?? "", location.href).href;
+  const roads = new URL(element.dataset.roads ?? "", location.href).href;
+  const gcj02 = isGcj02(element);
+  style.sources.roads.data = gcj02 ? collectionMoved(await (await fetch(roads)).json(), toGcj02) : roads;
+  const tiles = element.dataset.tiles;
+  if (tiles) {
+    // {z} must not be escaped: the address is joined as text
+    style.sources.tiles = {
+      type: "raster", tiles: [tiles.startsWith("/") ? location.origin + tiles : tiles], tileSize: 256,
+      attribution: element.dataset.credit ?? "",
+    };
+    style.layers.splice(1, 0, { id: "tiles", type: "raster", source: "tiles" });
+  }
   if (element.dataset.lang === "en") {
     const name = ["case", ["!=", ["get", "name_en"], ""], ["get", "name_en"], ["get", "name"]];
     for (const layer of style.layers) if (layer.layout?.["text-field"]) layer.layout["text-field"] = name;
@@ -33,12 +74,13 @@ export async function openMap(element) {
   try {
     map = new maplibregl.Map({
       container: element, style, center: [105, 35], zoom: 3, maxZoom: 18,
-      attributionControl: false, dragRotate: false, fadeDuration: 0,
+      attributionControl: tiles && element.dataset.credit ? { compact: true } : false, dragRotate: false, fadeDuration: 0,
       localIdeographFontFamily: getComputedStyle(document.body).fontFamily,
     });
   } catch {
     return fail(element); // WebGL was promised and then refused (blocklisted driver)
   }
+  if (gcj02) moveWhatIsDrawn(map);
   map.touchZoomRotate.disableRotation();
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new maplibregl.ScaleControl({ maxWidth: 120 }), "bottom-left");
@@ -62,7 +104,7 @@ function fail(element) {
 export function fit(map, collection) {
   const bounds = new maplibregl.LngLatBounds();
   for (const feature of collection.features) {
-    if (feature.geometry.type === "Point") bounds.extend(feature.geometry.coordinates);
+    if (feature.geometry.type === "Point") bounds.extend(onMap(map, feature.geometry.coordinates));
   }
   if (!bounds.isEmpty()) map.fitBounds(bounds, { padding: 70, maxZoom: 14, animate: false });
 }

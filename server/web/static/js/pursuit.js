@@ -56,5 +56,42 @@ async function show() {
   }
 }
 
+// ---- live: the server says when to look again, and the page asks for what there is to see
+
+const AGAIN_MS = 2000;
+
+/** Read the stream until it ends. A plate stands in no address, so it is posted for. @param {HTMLFormElement} form */
+async function listen(form) {
+  const asked = new URLSearchParams(/** @type {any} */ (new FormData(form)));
+  asked.set("seen", document.getElementById("seen")?.dataset.passage ?? "");
+  const answer = await fetch("/pursuit/stream", { method: "POST", body: asked });
+  if (!answer.ok || !answer.body) return;
+  const followed = document.getElementById("followed");
+  if (followed) followed.dataset.live = "yes";
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop() ?? "";
+    if (blocks.some((block) => block.startsWith("event: "))) followed?.dispatchEvent(new CustomEvent("pursuit"));
+  }
+}
+
+async function follow() {
+  const form = document.querySelector("form#pursuit");
+  if (!(form instanceof HTMLFormElement) || !document.getElementById("followed")) return;
+  for (;;) {
+    try {
+      await listen(form);
+    } catch {
+      // the line broke; the page asks by itself every minute until it stands again
+    }
+    await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+  }
+}
+
 document.addEventListener("htmx:after:swap", show);
 show();
+follow();

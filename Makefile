@@ -9,7 +9,7 @@ WORKERS ?= 2
 SCENES ?= ../shared/data/dev/scenes.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train demo smoke test check bench clean distclean
+.PHONY: help setup train spark demo smoke test check bench clean distclean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ $(STAMP): pyproject.toml constraints.txt packaging/setup.sh packaging/opencv-con
 
 train: $(STAMP) ## Add to .venv what training the networks needs (PyTorch; large); their tests run then
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
+
+spark: $(STAMP) ## Add to .venv what mining on a Spark cluster needs (large; Java 17 besides); its test runs then
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[spark]'
 
 demo: $(STAMP) ## Server, agents and rendered footage on this machine; SOURCE=video|folder|rtsp://… for your own
 	@$(PY) -m demo --data "$(DATA)" $(if $(SOURCE),--source "$(SOURCE)")

@@ -42,6 +42,7 @@ from server.settings import Settings
 from server.trajectories import routes as trajectory_routes
 from server.trajectories.traffic import TrafficCache
 from server.upkeep import Upkeep
+from server.upkeep_process import UpkeepProcess
 from server.vehicles import routes as vehicle_routes
 from server.vehicles.register import connected
 from server.watchlists import copies as watchlist_copies
@@ -76,6 +77,9 @@ _ROUTERS = (
 def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     """Make the application; nothing is connected before it is served.
 
+    If ``state.upkeep_apart`` is set by then, the upkeep gets a process of its own, by the
+    system's clock.
+
     Raises:
         SettingsError: a setting cannot be used.
     """
@@ -102,6 +106,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = context
+    app.state.upkeep_apart = False
     for router in _ROUTERS:
         app.include_router(router)
     pages.install(app)
@@ -127,13 +132,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async def latest() -> int:
         return await run_in_threadpool(alert_routes.latest, context)
 
-    upkeep = Upkeep(
-        context.settings,
-        context.database,
-        context.evidence,
-        context.clock,
-        lambda step: context.metrics.upkeep_failures.labels(step).inc(),
-    )
+    upkeep = _upkeep(context, apart=app.state.upkeep_apart)
     upkeep.start()
     messenger = Messenger(
         context.settings,
@@ -164,6 +163,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         context.database.close()
+
+
+def _upkeep(context: AppContext, *, apart: bool) -> Upkeep | UpkeepProcess:
+    def failed(step: str) -> None:
+        context.metrics.upkeep_failures.labels(step).inc()
+
+    if apart:
+        return UpkeepProcess(context.settings, failed)
+    return Upkeep(context.settings, context.database, context.evidence, context.clock, failed)
 
 
 async def _know_plates(context: AppContext) -> None:

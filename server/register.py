@@ -133,8 +133,11 @@ def _after_all(session: Session, now: datetime) -> datetime:
     One counts at a time, so what stands in the tables up to an instant stays as it is from the
     commit on that shows it: who keeps a copy need only ask for what is later.
     """
-    newest = [session.scalar(select(func.max(table.added_at))) for table in (Plate, PlateCandidate)]
-    return max([now, *(at + _MICROSECOND for at in newest if at is not None)])
+    for table in (Plate, PlateCandidate):
+        newest: datetime | None = session.scalar(select(func.max(table.added_at)))
+        if newest is not None:
+            now = max(now, newest + _MICROSECOND)
+    return now
 
 
 def _sum(sums: dict[str, Seen], seen: Seen) -> None:

@@ -30,6 +30,7 @@ def serve(settings: Settings) -> None:
     """
     app = create_app(settings)
     context: AppContext = app.state.context
+    app.state.upkeep_apart = not context.database.is_sqlite
     with context.database.read():
         schema.require_newest(context.database.engine)
     listener = _bind(settings.http.host, settings.http.port)

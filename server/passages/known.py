@@ -120,7 +120,7 @@ def _read_table(
     dictionary: PlateDictionary,
 ) -> datetime | None:
     """Take in what was added since; how far that went."""
-    newest = session.scalar(select(func.max(table.added_at)))
+    newest: datetime | None = session.scalar(select(func.max(table.added_at)))
     if newest is None or (since is not None and newest <= since):
         return since
     query = select(table.plate).where(table.added_at <= newest)

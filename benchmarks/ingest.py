@@ -10,6 +10,9 @@ one machine that client, server and database share:
 2. passages a second: real batches from several agents, watchlist matching, receipts and picture
    references on; every receipt is read, and at the end the table is counted;
 3. the time to a receipt at ``--rate`` passages a second in batches of ``--paced-batch``.
+
+On PostgreSQL two server processes take the passages in, as in production (docs/scaling.md);
+``--servers 1`` shows what one does. What client and database take of the processors is said, too.
 """
 
 import argparse
@@ -22,8 +25,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +34,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.own_postgres import own_postgres
+from benchmarks.own_postgres import OwnPostgres, own_postgres
 from benchmarks.roadside import AGENTS, Line, Producer, now_s, percentile, prepare
 from server import partitions
 from server.db import Database
@@ -73,26 +76,34 @@ def main() -> int:
             data_dir=Path(folder) / "server",
             database={"url": postgres.url if postgres is not None else url},
         )
-        result = measure(settings, args)
+        args.servers = args.servers or (1 if settings.database_url.startswith("sqlite") else 2)
+        result = measure(settings, args, postgres)
         result["database"] = postgres.version() if postgres is not None else args.db
     print(json.dumps(result) if args.json else json.dumps(result, indent=2))
     return 0
 
 
-def measure(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
-    """Run the three parts on a prepared database."""
+def measure(
+    settings: Settings, args: argparse.Namespace, postgres: OwnPostgres | None = None
+) -> dict[str, Any]:
+    """Run the three parts on a prepared database; ``postgres`` if it is one of our own."""
     prepare(settings)
     database = Database(settings)
     partitions.keep_up(database.engine, settings.partitions, datetime.now(UTC), None)
     before = _raw(database, args.raw_seconds)
-    with serving(settings) as server:
-        full, watch = Load(), Memory(server.process.pid)
-        began, cpu = now_s(), _cpu_s(server.process.pid)
-        _flood(server.url, full, seconds=args.seconds, senders=args.senders, batch=args.batch)
+    with ExitStack() as running:
+        servers = [running.enter_context(serving(settings)) for _ in range(args.servers)]
+        urls, pids = [one.url for one in servers], [one.process.pid for one in servers]
+        full, watch = Load(), Memory(pids)
+        began, cpu = now_s(), _cpu_of_all(pids, postgres)
+        _flood(urls, full, seconds=args.seconds, senders=args.senders, batch=args.batch)
         took = now_s() - began
-        server_cpu = _cpu_s(server.process.pid) - cpu
+        spent = [
+            round(1e6 * (after - before) / max(1, full.accepted))
+            for before, after in zip(cpu, _cpu_of_all(pids, postgres), strict=True)
+        ]
         paced = Load()
-        _pace(server.url, paced, seconds=args.paced_seconds, rate=args.rate, batch=args.paced_batch)
+        _pace(urls, paced, seconds=args.paced_seconds, rate=args.rate, batch=args.paced_batch)
         watch.stop()
     after = _raw(database, args.raw_seconds)
     with database.read() as session:
@@ -111,7 +122,10 @@ def measure(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
         "rss_mb": round(watch.mb[-1]),
         "rss_mb_at_half": round(watch.mb[len(watch.mb) // 2]),
         "rss_mb_highest": round(max(watch.mb)),
-        "server_cpu_us_per_passage": round(1e6 * server_cpu / max(1, full.accepted)),
+        "server_cpu_us_per_passage": spent[0],
+        "client_cpu_us_per_passage": spent[1],
+        "database_cpu_us_per_passage": spent[2] if postgres is not None else None,
+        "servers": args.servers,
         "accepted": full.accepted + paced.accepted,
         "stored": stored,
         "not_accepted": full.other + paced.other + full.refused + paced.refused,
@@ -159,25 +173,25 @@ def serving(settings: Settings, **environment: str) -> Iterator[Server]:
         process.wait(30)
 
 
-def _flood(url: str, load: Load, *, seconds: float, senders: int, batch: int) -> None:
+def _flood(urls: Sequence[str], load: Load, *, seconds: float, senders: int, batch: int) -> None:
     """As fast as receipts come, from several agents at once."""
     until = now_s() + seconds
 
     def send(agent: int) -> None:
-        line, producer = Line(url, agent), Producer(agent)
+        line, producer = Line(urls[agent % len(urls)], agent), Producer(agent)
         while now_s() < until:
             _post(line, load, producer.batch(batch), batch)
 
     _together(send, senders)
 
 
-def _pace(url: str, load: Load, *, seconds: float, rate: int, batch: int) -> None:
+def _pace(urls: Sequence[str], load: Load, *, seconds: float, rate: int, batch: int) -> None:
     """At a steady rate, every batch at its own moment, whether or not earlier ones are answered."""
     senders = 16
     began, step = now_s() + 0.2, batch / rate
 
     def send(number: int) -> None:
-        line, producer = Line(url, number), Producer(number)
+        line, producer = Line(urls[number % len(urls)], number), Producer(number)
         for turn in range(number, int(seconds / step), senders):
             body, due = producer.batch(batch), began + turn * step
             time.sleep(max(0.0, due - now_s()))
@@ -296,13 +310,13 @@ def _renewed(rows: list[row_module.Row], number: int) -> Iterator[row_module.Row
 
 
 class Memory:
-    """Looks at a process's resident memory every half second."""
+    """Looks at the resident memory of some processes together every half second."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pids: Sequence[int]) -> None:
         """Begin."""
         self.mb: list[float] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, args=(pid,), daemon=True)
+        self._thread = threading.Thread(target=self._look, args=(pids,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -310,13 +324,19 @@ class Memory:
         self._stop.set()
         self._thread.join()
 
-    def _look(self, pid: int) -> None:
+    def _look(self, pids: Sequence[int]) -> None:
         page = os.sysconf("SC_PAGE_SIZE")
         while True:
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
             self.mb.append(pages * page / 1e6)
             if self._stop.wait(0.5):
                 return
+
+
+def _cpu_of_all(pids: Sequence[int], postgres: OwnPostgres | None) -> tuple[float, float, float]:
+    """Processor seconds of servers, client and database until now."""
+    database = postgres.cpu_s() if postgres is not None else 0.0
+    return sum(map(_cpu_s, pids)), time.process_time(), database
 
 
 def _cpu_s(pid: int) -> float:
@@ -335,6 +355,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", default="", help="sqlite, or postgresql+psycopg2://…; none = own")
     parser.add_argument("--seconds", type=float, default=30.0, help="of full load")
     parser.add_argument("--json", action="store_true", help="one line")
+    parser.add_argument("--servers", type=int, default=0, help="processes; 0 = 2, SQLite 1")
     parser.add_argument("--senders", type=int, default=8, help="connections under full load")
     parser.add_argument("--batch", type=int, default=200, help="passages in a body, at most 200")
     parser.add_argument("--rate", type=int, default=2_000, help="passages a second when paced")

@@ -22,7 +22,7 @@ OPTIONS = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "on",
+    "wal_compression": "lz4",
     "max_connections": "100",
 }
 
@@ -80,6 +80,19 @@ class OwnPostgres:
              "stop"],
             check=False, capture_output=True, cwd=self._data.parent,
         )  # fmt: skip
+
+    def cpu_s(self) -> float:
+        """Processor seconds that its processes have taken; of those that run."""
+        postmaster = (self._data / "postmaster.pid").read_text().split()[0]
+        spent = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            if fields[1] == postmaster:
+                spent += int(fields[11]) + int(fields[12])
+        return spent / os.sysconf("SC_CLK_TCK")
 
     def version(self) -> str:
         """As ``postgres --version`` says."""

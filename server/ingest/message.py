@@ -37,7 +37,7 @@ _Size = Annotated[int, Meta(ge=1)]
 _Point = tuple[float, float]
 
 
-class _Clock(Struct, frozen=True):
+class _Clock(Struct, frozen=True, gc=False):
     synchronised: bool | None = None
     offset_ms: float | None = None
 
@@ -47,13 +47,13 @@ class _Alternative(Struct, frozen=True, gc=False):
     score: _Score
 
 
-class _Character(Struct, frozen=True):
+class _Character(Struct, frozen=True, gc=False):
     char: _Char
     score: _Score
     alternatives: Annotated[tuple[_Alternative, ...], Meta(max_length=8)] = ()
 
 
-class _Plate(Struct, frozen=True):
+class _Plate(Struct, frozen=True, gc=False):
     state: PlateState
     text: Annotated[str, Meta(max_length=16)] = ""
     color: PlateColor = "unknown"
@@ -86,12 +86,12 @@ class _Models(Struct, frozen=True, gc=False):
     recogniser: _Version
 
 
-class _LocalMatch(Struct, frozen=True):
+class _LocalMatch(Struct, frozen=True, gc=False):
     revision: _Count
     entry_ids: Annotated[tuple[int, ...], Meta(min_length=1, max_length=32)]
 
 
-class PassageMessage(Struct, frozen=True):
+class PassageMessage(Struct, frozen=True, gc=False):
     """One passage as sent; the fields mean what :class:`server.wire.Passage` says."""
 
     passage_id: UUID
@@ -113,7 +113,7 @@ class PassageMessage(Struct, frozen=True):
     local_match: _LocalMatch | None = None
 
 
-class Envelope(Struct, frozen=True):
+class Envelope(Struct, frozen=True, gc=False):
     """A batch with its items left as they are."""
 
     agent_id: Annotated[str, Meta(max_length=64)]
@@ -122,6 +122,16 @@ class Envelope(Struct, frozen=True):
     delivery: Delivery = "live"
 
 
+class _Whole(Struct, frozen=True, gc=False):
+    """A batch with all its items, if nothing is wrong with any of them."""
+
+    agent_id: Annotated[str, Meta(max_length=64)]
+    sent_at: _Instant
+    passages: Annotated[list[PassageMessage], Meta(min_length=1, max_length=MAX_BATCH_PASSAGES)]
+    delivery: Delivery = "live"
+
+
+_wholes = msgspec.json.Decoder(_Whole)
 _envelopes = msgspec.json.Decoder(Envelope)
 _passages = msgspec.json.Decoder(PassageMessage)
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -134,6 +144,23 @@ def read_envelope(body: bytes) -> Envelope | None:
         return _envelopes.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def read_whole(body: bytes) -> tuple[Envelope, list[PassageMessage]] | None:
+    """The batch with its items in one go, or None if it has to be looked at item by item.
+
+    Nothing of a JSON text is a cycle, so the structs need not be looked through for any.
+    """
+    if is_suspicious(body):
+        return None
+    try:
+        whole = _wholes.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+        return None
+    for message in whole.passages:
+        if not _on_the_calendar(message):
+            return None
+    return Envelope(whole.agent_id, whole.sent_at, [], whole.delivery), whole.passages
 
 
 def is_suspicious(body: bytes) -> bool:
@@ -178,9 +205,14 @@ def _storable(message: PassageMessage) -> bool:
 
 def _on_the_calendar(message: PassageMessage) -> bool:
     """Whether every instant can be written in UTC, whatever its offset."""
-    return (
+    track = message.track
+    if (
         _FIRST_YEAR <= message.captured_at.year <= _LAST_YEAR
-        and _FIRST_YEAR <= message.track.first_at.year <= _LAST_YEAR
-        and _FIRST_YEAR <= message.track.last_at.year <= _LAST_YEAR
-        and all(_FIRST_YEAR <= p.captured_at.year <= _LAST_YEAR for p in message.evidence)
-    )
+        and _FIRST_YEAR <= track.first_at.year <= _LAST_YEAR
+        and _FIRST_YEAR <= track.last_at.year <= _LAST_YEAR
+    ):
+        for picture in message.evidence:
+            if not _FIRST_YEAR <= picture.captured_at.year <= _LAST_YEAR:
+                return False
+        return True
+    return False

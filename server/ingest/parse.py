@@ -23,6 +23,7 @@ from server.ingest.message import (
     message_of,
     read_envelope,
     read_passage,
+    read_whole,
 )
 from server.wire import MAX_BATCH_PASSAGES, Delivery, Heartbeat, Passage
 
@@ -52,13 +53,16 @@ class Refused:
 Item = PassageMessage | Refused
 
 
-def parse_batch(body: bytes) -> tuple[Envelope, list[Item]]:
+def parse_batch(body: bytes) -> tuple[Envelope, Sequence[Item]]:
     """Parse a batch.
 
     Raises:
         Malformed: not JSON, or nested too deep.
         InvalidRequest: the envelope is wrong; the message names the field.
     """
+    whole = read_whole(body)
+    if whole is not None:  # as nearly all are
+        return whole
     envelope = read_envelope(body) or _envelope(_json(body))
     suspicious = is_suspicious(body)
     return envelope, [

@@ -214,19 +214,22 @@ def as_copy_line(row: Row) -> str:
 
 def copy_lines(rows: Sequence[Row]) -> str:
     """Rows as :func:`as_copy_line` spells them, a line each; the last has no end."""
-    return "\n".join(
-        [
+    received: datetime | None = None
+    lines = []
+    for (
+        plate, at, ident, camera, checkpoint, agent, state, color, kind, score, vehicle,
+        direction, lane, speed, synchronised, offset, flag, delivery, received_at, detail,
+    ) in rows:  # fmt: skip
+        if received_at is not received:  # what is committed together has the same
+            received, tail = received_at, received_at.isoformat()
+        lines.append(
             f"{_escaped(plate)}\t{at.isoformat()}\t{ident.hex}\t{camera}\t{checkpoint}\t{agent}"
             f"\t{state}\t{color}\t{kind}\t{score!r}\t{vehicle}\t{direction}"
             f"\t{_NULL if lane is None else lane}\t{_NULL if speed is None else repr(speed)}"
             f"\t{_WORD[synchronised]}\t{_NULL if offset is None else repr(offset)}"
-            f"\t{flag}\t{delivery}\t{received_at.isoformat()}\t{_escaped(detail)}"
-            for (
-                plate, at, ident, camera, checkpoint, agent, state, color, kind, score, vehicle,
-                direction, lane, speed, synchronised, offset, flag, delivery, received_at, detail,
-            ) in rows
-        ]
-    )  # fmt: skip
+            f"\t{flag}\t{delivery}\t{tail}\t{_escaped(detail)}"
+        )
+    return "\n".join(lines)
 
 
 _NULL = "\\N"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from anpr.plate import PROVINCES
 from server.detail import PassageDetail, pack, unpack
-from server.ingest.message import PassageMessage, message_of, read_passage
+from server.ingest.message import PassageMessage, message_of, read_passage, read_whole
 from server.ingest.parse import Refused, parse_batch
 from server.ingest.rows import Row, _spelled, as_copy_line, as_sqlite, detail_of, key_of, spelled
 from server.tables import Passage as PassageRow
@@ -32,6 +32,9 @@ ODD: list[Any] = [
     "01a20580efdd7028894369b79ae27018", [], {}, [1, 2], [[1, 2]] * 4, [1, 2, 3, 4], {"x": 1},
     "read", "blue", "small", "approaching", "image/jpeg", "passage/1", "passage/2",
 ]  # fmt: skip
+
+
+BATCH = b'{"agent_id":"box","sent_at":"2026-11-22T10:00:00Z","passages":[%s]}'
 
 
 def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -85,12 +88,15 @@ def test_what_the_fast_reader_accepts_the_contract_accepts_and_means_the_same(ch
     fast = read_passage(msgspec.Raw(raw))
     if fast is not None:
         assert fast == by_contract(raw)
+    whole = read_whole(BATCH % raw)
+    assert whole is None or whole[1] == [fast], "a batch in one go is read as its items are"
 
 
 def test_ordinary_messages_take_the_fast_way() -> None:
     """Else the reader would be right and useless."""
     raw = json.dumps(FULL, ensure_ascii=False).encode()
     assert read_passage(msgspec.Raw(raw), suspicious=False) == by_contract(raw)
+    assert read_whole(BATCH % raw) is not None
     escaped = json.dumps(FULL).encode()
     assert read_passage(msgspec.Raw(escaped)) is not None
     read = 0

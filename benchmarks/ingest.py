@@ -34,7 +34,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.own_postgres import OwnPostgres, own_postgres
+from benchmarks.own_postgres import OwnPostgres, cpu_s_of, own_postgres
 from benchmarks.roadside import AGENTS, Line, Producer, now_s, percentile, prepare
 from server import partitions
 from server.db import Database
@@ -334,14 +334,9 @@ class Memory:
 
 
 def _cpu_of_all(pids: Sequence[int], postgres: OwnPostgres | None) -> tuple[float, float, float]:
-    """Processor seconds of servers, client and database until now."""
+    """Processor seconds of servers (with their upkeep), client and database until now."""
     database = postgres.cpu_s() if postgres is not None else 0.0
-    return sum(map(_cpu_s, pids)), time.process_time(), database
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(cpu_s_of, pids)), time.process_time(), database
 
 
 def _address(url: str) -> str:

@@ -83,16 +83,7 @@ class OwnPostgres:
 
     def cpu_s(self) -> float:
         """Processor seconds that its processes have taken; of those that run."""
-        postmaster = (self._data / "postmaster.pid").read_text().split()[0]
-        spent = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:  # it has just ended
-                continue
-            if fields[1] == postmaster:
-                spent += int(fields[11]) + int(fields[12])
-        return spent / os.sysconf("SC_CLK_TCK")
+        return cpu_s_of(int((self._data / "postmaster.pid").read_text().split()[0]))
 
     def version(self) -> str:
         """As ``postgres --version`` says."""
@@ -120,6 +111,19 @@ def own_postgres() -> Iterator[OwnPostgres]:
         if server is not None:
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cpu_s_of(pid: int) -> float:
+    """Processor seconds that a process and its children have taken; of those that run."""
+    spent = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if pid in {int(stat.parent.name), int(fields[1])}:
+            spent += int(fields[11]) + int(fields[12])
+    return spent / os.sysconf("SC_CLK_TCK")
 
 
 def _binaries() -> Path:

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,10 @@ def _pace(urls: Sequence[str], load: Load, *, seconds: float, rate: int, batch: 
 
 def _post(line: Line, load: Load, body: bytes, sent: int) -> None:
     began = now_s()
-    status, answer = line.post(body)
+    try:
+        status, answer = line.post(body)
+    except (OSError, HTTPException):  # closed while nothing was said; to send again is harmless
+        status, answer = line.post(body)
     load.answered(status, answer, (now_s() - began) * 1000, sent)
     if status == 503:
         time.sleep(0.2)

@@ -157,6 +157,9 @@ def _gives_snapshots(source: str) -> bool:
         raise _lost(source, error) from error
 
 
+_WANTED_EVERY_S = 0.01
+
+
 class Snapshots:
     """One picture a request."""
 
@@ -169,9 +172,11 @@ class Snapshots:
         self._next_s = clock.monotonic_s()
         self.skipped = 0
 
-    def next(self, stop: Event, wanted: Callable[[], bool]) -> Arrival | None:  # noqa: ARG002
-        """Ask for the next picture when it is due; see :class:`Stream`."""
+    def next(self, stop: Event, wanted: Callable[[], bool]) -> Arrival | None:
+        """Ask for the next picture when it is due and wanted; see :class:`Stream`."""
         self._clock.wait(stop, self._next_s - self._clock.monotonic_s())
+        while not wanted() and not stop.is_set():
+            self._clock.wait(stop, _WANTED_EVERY_S)
         self._next_s = self._clock.monotonic_s() + self._config.snapshot_interval_s
         content = b""
         try:

@@ -5,6 +5,7 @@ import hashlib
 import re
 import threading
 import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -175,3 +176,15 @@ def test_of_a_live_camera_only_wanted_frames_are_unpacked(host):
     assert feed.dropped >= source.skipped
     taken = feed.take()
     assert isinstance(taken, Frame | Idle)
+
+
+def test_no_snapshot_is_asked_for_that_nobody_would_look_at(host):
+    """The picture that comes next shows the present, and the camera is spared."""
+    config = camera(f"http://{host}/open/snapshot", snapshot_interval_s=0.02)
+    clock, answers = FakeClock(), iter([False] * 7 + [True])
+    with closing(open_stream(config, clock)) as stream:
+        assert stream.next(threading.Event(), lambda: next(answers)) is not None
+        assert next(answers, None) is None, "asked until a picture was wanted"
+        stopped = threading.Event()
+        stopped.set()
+        assert stream.next(stopped, lambda: False) is not None, "a stop is not waited out"

@@ -124,7 +124,7 @@ def book(request: pytest.FixtureRequest) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def kills() -> int:
     """How many times the box is killed: few in the suite, 200 by ``python -m benchmarks.faults``."""
-    return int(os.environ.get("KAKOU_FAULT_KILLS", "6"))
+    return int(os.environ.get("KAKOU_FAULT_KILLS", "5"))
 
 
 def pytest_sessionfinish() -> None:

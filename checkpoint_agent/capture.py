@@ -20,9 +20,10 @@ from checkpoint_agent.recordings import Folder, Video, names_carry_times
 from checkpoint_agent.sight import PictureQuality, Sight
 
 _WAITING_FRAMES = 2
-"""Decoded frames of a recording that wait for the reader: one in hand, one on its way."""
+"""Decoded frames that wait for the reader: one in hand, one on its way. Of a live camera the oldest
+is dropped for a newer one."""
 _FRESH_S = 0.1
-"""A waiting frame of a live camera is not replaced before it is so old."""
+"""While frames of a live camera wait, one is replaced no more often than this."""
 
 
 def open_source(
@@ -88,9 +89,7 @@ class Feed:
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._error: Exception | None = None
-        self._queue: queue.Queue[Frame | Idle] = queue.Queue(
-            _WAITING_FRAMES if source.recorded else 1
-        )
+        self._queue: queue.Queue[Frame | Idle] = queue.Queue(_WAITING_FRAMES)
         self._thread = threading.Thread(target=self._run, name=f"feed {camera_id}", daemon=True)
 
     def start(self) -> None:
@@ -170,8 +169,8 @@ class Feed:
                 return
 
     def _wants_more(self) -> bool:
-        """Whether a newer frame is worth unpacking: nothing waits, or what waits grows old."""
-        return self._queue.empty() or time.monotonic() - self._offered_s >= _FRESH_S
+        """Whether a newer frame is worth unpacking: there is room, or what waits grows old."""
+        return not self._queue.full() or time.monotonic() - self._offered_s >= _FRESH_S
 
     def _forget_oldest(self) -> None:
         try:

@@ -21,6 +21,8 @@ _SAME_TEXT = 0.5
 _AT_PLATE_WIDTHS = 0.6
 _LEAST_IOU = 0.2
 _HIDDEN_FRAMES = 12
+_FREELY_S = 10.0
+"""A vehicle that is in view for longer has stopped: it has no one speed."""
 _COLOR_OF = {"silver": "grey"}
 
 
@@ -130,7 +132,7 @@ def figures(truth: Mapping[str, Any], judged: Sequence[Judged]) -> dict[str, Any
         "unplated": len(unplated),
         "unplated_captured": len(unplated & set(seen)),
         "wrong_plate_claimed": sum(_is_wrong(j, vehicles) for j in judged),
-        **_attributes(vehicles, judged),
+        **_attributes(vehicles, judged, _stopped(truth)),
         "missed": sorted(plated - set(seen)),
         "not_wanted": [_described(j) for j in judged if j in again],
         "misread": sorted(
@@ -178,8 +180,14 @@ def _is_wrong(judged: Judged, vehicles: Mapping[str, Mapping[str, Any]]) -> bool
     return bool(judged.text != own)
 
 
+def _stopped(truth: Mapping[str, Any]) -> set[str]:
+    """Vehicles that were in view for too long to have driven freely."""
+    frames = Counter(name for frame in truth["frames"] for name in frame["vehicles"])
+    return {name for name, count in frames.items() if count > _FREELY_S * truth["fps"]}
+
+
 def _attributes(
-    vehicles: Mapping[str, Mapping[str, Any]], judged: Iterable[Judged]
+    vehicles: Mapping[str, Mapping[str, Any]], judged: Iterable[Judged], stopped: set[str]
 ) -> dict[str, Any]:
     """Shares of right answers among those that were given, with how many were given."""
     known = [(j, vehicles[j.vehicle_id]) for j in judged if j.vehicle_id in vehicles]
@@ -201,7 +209,7 @@ def _attributes(
     errors = [
         abs(j.passage["speed_kmh"] / v["speed_kmh"] - 1)
         for j, v in known
-        if j.passage.get("speed_kmh") is not None
+        if j.passage.get("speed_kmh") is not None and j.vehicle_id not in stopped
     ]
     if errors:
         ordered = sorted(errors)

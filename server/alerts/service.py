@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from server.alerts.states import AlertState
 from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
 from server.errors import NotFound
 from server.passages.pictures import EvidenceView, evidence_views
-from server.tables import Alert, AreaCheckpoint, Counter, Passage, WatchlistEntry
+from server.tables import Alert, AreaCheckpoint, Counter, Passage, User, WatchlistEntry
 from server.tables_alerts import AlertOrder
 
 
@@ -117,7 +117,8 @@ class AlertFilter:
     area_id: str = ""
     """Only at the checkpoints of this area (辖区)."""
     unit: str = ""
-    """Only those that this unit has signed, was sent to, or asked for."""
+    """Only those that this unit asked for (its people applied for the entry), has signed, or was
+    sent to. New ones have nobody's signature: without the first its wall would be silent."""
     states: frozenset[AlertState] = frozenset()
     plate: str = ""
     """As read, normalised."""
@@ -141,7 +142,9 @@ class AlertFilter:
             found.append(Alert.checkpoint_id.in_(inside))
         if self.unit:
             sent = select(AlertOrder.alert_id).where(AlertOrder.unit == self.unit)
-            found.append(or_(Alert.unit == self.unit, Alert.id.in_(sent)))
+            found.append(
+                or_(Alert.unit == self.unit, Alert.id.in_(sent), _is_asked_for_by(self.unit))
+            )
         return tuple(found)
 
 
@@ -235,6 +238,23 @@ def changed_after(
     """Alerts raised or changed after a number, in the order of their changes."""
     changed = _joined(sight).where(Alert.changed_seq > seq, *wanted.conditions())
     return _views(session, changed.order_by(Alert.changed_seq).limit(limit))
+
+
+def _is_asked_for_by(unit: str) -> ColumnElement[bool]:
+    """Whether somebody of a unit applied for the entry of an alert.
+
+    Asked of each alert by its entry's key: of a million entries most are of one unit.
+    """
+    entry, applicant = aliased(WatchlistEntry), aliased(User)
+    return (
+        exists()
+        .where(
+            entry.id == Alert.entry_id,
+            applicant.name == entry.created_by,
+            applicant.unit == unit,
+        )
+        .correlate(Alert)
+    )
 
 
 def _joined(sight: Sight) -> Select[Alert, WatchlistEntry, Passage]:

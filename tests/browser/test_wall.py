@@ -102,6 +102,7 @@ def test_a_filtered_wall_shows_only_what_it_asks_for_and_says_so(
     page = desk.log_in()
     page.locator(".filter summary").click()
     page.get_by_label("四级", exact=True).check()
+    page.fill("#unit", "任城区交警大队")  # whose officer applies for what is watched here
     page.locator("#filter button").click()
     expect(page.locator("#filtered")).to_be_visible()
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")

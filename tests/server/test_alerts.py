@@ -452,6 +452,10 @@ def test_list_and_stream_show_what_the_filter_asks_for(site: Site) -> None:
     assert plates(level=[1]) == streamed(AlertFilter(frozenset({1}))) == ["鲁H12345"]
     assert plates(level=[1, 3]) == ["鲁H54321", "鲁H12345"]
     assert plates(area="west") == streamed(AlertFilter(area_id="west")) == ["鲁H12345"]
+    # nobody has signed yet: a unit's wall shows what its own people have asked for
+    assert plates(unit="指挥中心") == ["鲁H54321", "鲁H12345"]
+    assert streamed(AlertFilter(unit="指挥中心")) == ["鲁H12345", "鲁H54321"]
+    assert plates(unit="一大队") == streamed(AlertFilter(unit="一大队")) == []
     (first, _) = officer.get("/api/v1/alerts").json()["alerts"]
     officer.post(f"/api/v1/alerts/{first['id']}/sign", {"badge_number": "1", "unit": "一大队"})
     officer.post(f"/api/v1/alerts/{first['id']}/dispatch", {"unit": "二大队", "text": "设卡"})

@@ -1,8 +1,9 @@
 """Passages to search in: rows by COPY, with the register of plates that ingest would have made.
 
 Three plates in four are local, half of the rest of a plate is letters as rarely as on the road;
-activity is heavy-tailed, every plate passes at least once. Times rise with the rows, as they do
-in a table that grew, over ten days up to now; identifiers are UUIDv7 of these times.
+activity is heavy-tailed, every plate passes at least once. A vehicle keeps to the checkpoints about
+one of its own, most of them near; checkpoints lie on a grid. Times rise with the rows, as they do in
+a table that grew, over ten days up to now; identifiers are UUIDv7 of these times.
 """
 
 import io
@@ -26,6 +27,7 @@ from server.settings import Settings
 
 DAYS = 10
 CHECKPOINTS = 800
+_COLUMNS = 40
 _PROVINCES = np.array(list("京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"))
 _LETTERS = np.array(list("ABCDEFGHJKLMNPQRSTUVWXYZ"))
 _DIGITS = np.array(list("0123456789"))
@@ -65,7 +67,7 @@ def load(database: Database, settings: Settings, rows: int, names: Texts, now: d
     began = now - timedelta(days=DAYS)
     with database.write() as session:
         for number in range(CHECKPOINTS):
-            lon, lat = 116 + number % 40 / 40, 35 + number // 40 / 20
+            lon, lat = 116 + number % _COLUMNS / _COLUMNS, 35 + number // _COLUMNS / 20
             place = CheckpointPlace(
                 f"s-{number}", f"卡口{number}", "", lat, lon, f"道路{number % 90}", ""
             )
@@ -133,7 +135,7 @@ def _lines(
     for start in range(0, len(which), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         us = base_us + offsets_us[part]
-        places = rng.integers(0, CHECKPOINTS, len(us)).tolist()
+        places = _places(rng, which[part]).tolist()
         lanes = rng.integers(1, 5, len(us)).tolist()
         tails = rng.integers(0, 1 << 62, len(us)).tolist()
         lines = []
@@ -149,6 +151,16 @@ def _lines(
                 f"\tt\t3.5\tok\tlive\t{instant}\t{detail}\n"
             )
         yield io.StringIO("".join(lines))
+
+
+def _places(rng: np.random.Generator, plate: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each passes: about the home of its plate, on a grid of forty checkpoints a row."""
+    home = plate * 2_654_435_761 % CHECKPOINTS
+    across = np.rint(rng.normal(0, 1.5, len(plate))).astype(np.int64)
+    along = np.rint(rng.normal(0, 1.5, len(plate))).astype(np.int64)
+    column = np.clip(home % _COLUMNS + across, 0, _COLUMNS - 1)
+    row = np.clip(home // _COLUMNS + along, 0, CHECKPOINTS // _COLUMNS - 1)
+    return row * _COLUMNS + column
 
 
 def _v7(ms: int, tail: int) -> uuid.UUID:

@@ -47,6 +47,7 @@ class PassageView:
 
 def view_of(row: Passage, place: CheckpointPlace | None) -> PassageView:
     """Build the view; a checkpoint that is no longer registered shows its identifier."""
+    quad, box = row.plate_quad_px, row.vehicle_box_px
     return PassageView(
         passage_id=row.passage_id,
         plate=row.plate,
@@ -71,8 +72,6 @@ def view_of(row: Passage, place: CheckpointPlace | None) -> PassageView:
         track=row.track,
         models=row.models,
         evidence=evidence_views(row),
-        plate_quad_px=(
-            tuple((x, y) for x, y in row.plate_quad_px) if row.plate_quad_px is not None else None
-        ),
-        vehicle_box_px=tuple(row.vehicle_box_px) if row.vehicle_box_px is not None else None,
+        plate_quad_px=tuple((x, y) for x, y in quad) if quad is not None else None,
+        vehicle_box_px=tuple(box) if box is not None else None,
     )

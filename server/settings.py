@@ -225,7 +225,7 @@ class TrajectorySettings(Section):
     misread_cost: float = Field(
         default=0.45,
         ge=0,
-        le=2,
+        lt=1,
         description="A route takes in sightings of plates that differ by one character this alike.",
     )
     roadblock_ready_s: float = Field(

@@ -1,6 +1,12 @@
 """The grammar of Chinese plates: what a plate is, how plates are misread. Standard library only."""
 
-from anpr.plate.confusion import Difference, differences, distance, substitution_cost
+from anpr.plate.confusion import (
+    Difference,
+    differences,
+    distance,
+    look_alikes,
+    substitution_cost,
+)
 from anpr.plate.decode import (
     Decoded,
     Hypothesis,
@@ -56,6 +62,7 @@ __all__ = [
     "distance",
     "is_chinese_character",
     "is_rubbish",
+    "look_alikes",
     "normalise",
     "parse",
     "region_of",

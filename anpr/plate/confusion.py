@@ -5,7 +5,8 @@ reported misreads of plate readers, to be replaced by what operators correct.
 """
 
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cache
+from itertools import combinations, permutations
 from typing import Final, Literal
 
 from anpr.plate.vocabulary import UNREAD
@@ -44,6 +45,29 @@ def substitution_cost(a: str, b: str) -> float:
     if UNREAD in {a, b}:
         return UNREAD_COST
     return COSTS.get(frozenset((a, b)), UNRELATED)
+
+
+def look_alikes(text: str, most: float) -> tuple[str, ...]:
+    """Every text that differs in one character which costs more than 0 and at most ``most``.
+
+    ``most`` is under 1, the cost of what does not look alike: of those there is no end.
+    """
+    return tuple(
+        text[:n] + other + text[n + 1 :]
+        for n, char in enumerate(text)
+        for other, cost in _likes().get(char, ())
+        if 0 < cost <= most
+    )
+
+
+@cache
+def _likes() -> dict[str, list[tuple[str, float]]]:
+    """For each character those that look like it, with the cost."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for pair, cost in COSTS.items():
+        for one, other in permutations(sorted(pair)):
+            found.setdefault(one, []).append((other, cost))
+    return found
 
 
 def distance(a: str, b: str) -> float:

@@ -82,6 +82,16 @@ class KnownPlates:
         }
         return tuple(sorted(found.values(), key=lambda n: (round(n.cost, 6), n.plate))[:limit])
 
+    def seen(self, session: Session, now: datetime, plates: Sequence[str]) -> tuple[str, ...]:
+        """Which of a few plates have been seen, counted or not."""
+        self.refresh(session, now)
+        found = {
+            plate
+            for table in _TABLES
+            for plate in session.scalars(select(table.plate).where(table.plate.in_(plates)))
+        }
+        return tuple(plate for plate in plates if plate in found or plate in self._lately)
+
     def uncounted(self, plates: Iterable[str]) -> frozenset[str]:
         """Which of these the register had not counted yet at the last refresh."""
         return frozenset(plates) & self._lately

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from anpr.plate import look_alikes
 from server import audit
 from server.auth.sight import Sight, sight_of
 from server.checkpoints.service import CheckpointPlace, places
@@ -102,11 +103,8 @@ def look_alikes_of(
     session: Session, plate: str, now: datetime, known: KnownPlates, settings: TrajectorySettings
 ) -> tuple[str, ...]:
     """Plates seen that differ from this one by a character that readers take for another."""
-    if not settings.misread_cost:
-        return ()
-    near = known.near(session, now, plate, 1, 50)
-    alike = [one.plate for one in near if 0 < one.cost <= settings.misread_cost]
-    return tuple(p for p in alike if p != plate and ANY_ONE not in p)
+    alike = look_alikes(plate, settings.misread_cost)
+    return known.seen(session, now, alike) if alike else ()
 
 
 def look_up_trajectory(  # noqa: PLR0913 - which plate, who asks, over what period

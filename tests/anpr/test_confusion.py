@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anpr.plate import PROVINCES, SERIAL, differences, distance, substitution_cost
+from anpr.plate import (
+    PROVINCES,
+    SERIAL,
+    differences,
+    distance,
+    look_alikes,
+    substitution_cost,
+)
 
 characters = st.sampled_from(PROVINCES + SERIAL + "OI?挂学警")
 plates = st.text(alphabet=PROVINCES + SERIAL + "?", max_size=9)
@@ -75,3 +82,20 @@ def test_the_differences_add_up_to_the_distance_and_lead_from_one_to_the_other(a
 )
 def test_the_reason_is_shown_as_people_say_it(wanted, read, signs):
     assert [one.sign for one in differences(wanted, read)] == signs
+
+
+@given(plates, st.floats(0, 0.95))
+def test_look_alikes_are_the_near_plates_that_differ_in_one_character(plate, most):
+    found = look_alikes(plate, most)
+    assert len(set(found)) == len(found)
+    for other in found:
+        assert len(other) == len(plate)
+        assert sum(a != b for a, b in zip(plate, other, strict=True)) == 1
+        assert 0 < distance(plate, other) <= most
+
+
+def test_every_plate_with_one_look_alike_is_among_them():
+    assert "鲁H82348" in look_alikes("鲁H8234B", 0.3)
+    assert "晋H8234B" in look_alikes("鲁H8234B", 0.45)
+    assert "晋H8234B" not in look_alikes("鲁H8234B", 0.3)
+    assert "鲁H8234K" not in look_alikes("鲁H8234B", 0.95)

@@ -222,7 +222,7 @@ def test_no_alert_without_its_notices_and_no_notice_without_its_alert(told_site:
     """They are of one transaction: what fails after both were written leaves neither."""
     told_site.as_role("officer").watch("鲁H12345", tell=["webhook:duty"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.ingest.pipeline._hold", _fail)
+        patch.setattr("server.holds.hold", _fail)
         assert told_site.post(make_passage()).status_code == 500
     assert (told_site.count("alert"), told_site.count("notice")) == (0, 0)
     told_site.post(make_passage())

@@ -128,20 +128,37 @@ class TimeSketch:
 
 
 class PairTimes:
-    """The sketches of one ordered pair of checkpoints, one a class of time."""
+    """The sketches of one ordered pair of checkpoints, one a class of time.
+
+    Most bins of most pairs are empty, so only the others are kept: a city has a hundred thousand
+    pairs that somebody drove.
+    """
+
+    __slots__ = ("_many", "_of", "_where", "n")
 
     def __init__(self, counts: Counts) -> None:
-        """``counts`` (CLASSES, BINS)."""
-        self.counts = counts
-        self.n = int(counts.sum())
+        """``counts`` (CLASSES, BINS); not kept."""
+        flat = counts.ravel()
+        where = np.flatnonzero(flat)
+        self._where = where.astype(np.uint16)
+        self._many = flat[where]
+        self.n = int(self._many.sum())
         self._of: dict[int, TimeSketch] = {}
+
+    @property
+    def counts(self) -> Counts:
+        """Made anew, (CLASSES, BINS)."""
+        flat = np.zeros(CLASSES * BINS, np.int64)
+        flat[self._where] = self._many
+        return flat.reshape(CLASSES, BINS)
 
     def of(self, when: int) -> TimeSketch:
         """The sketch of a class; of all together where the class has seen too few drives."""
         found = self._of.get(when)
         if found is None:
-            alone = self.counts[when]
-            found = TimeSketch(alone if alone.sum() >= FEW else self.counts.sum(axis=0))
+            counts = self.counts
+            alone = counts[when]
+            found = TimeSketch(alone if alone.sum() >= FEW else counts.sum(axis=0))
             self._of[when] = found
         return found
 
@@ -155,8 +172,8 @@ class PairTimes:
 
     def pack(self) -> bytes:
         """As stored: class, bin and count of what is not empty."""
-        places = zip(*(axis.tolist() for axis in np.nonzero(self.counts)), strict=True)
-        return b"".join(_ENTRY.pack(c, b, int(self.counts[c, b])) for c, b in places)
+        cells = zip(self._where.tolist(), self._many.tolist(), strict=True)
+        return b"".join(_ENTRY.pack(*divmod(cell, BINS), count) for cell, count in cells)
 
 
 def unpack(packed: bytes) -> Counts:

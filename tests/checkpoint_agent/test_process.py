@@ -68,6 +68,16 @@ def start(project: Path, config: str) -> subprocess.Popen[bytes]:
     )
 
 
+def until_started(box: subprocess.Popen[bytes]) -> None:
+    """Wait until the agent says that it has started; its threads may speak first."""
+    assert box.stderr is not None
+    said = b""
+    while b"agent started" not in said:
+        line = box.stderr.readline()
+        assert line, f"the agent ended before it had started: {said.decode()}"
+        said += line
+
+
 def test_kill_9_at_any_moment_loses_nothing_and_repeats_nothing(project, toml, roadside, tmp_path):
     """Cars overlap, so that passages leave while others are in view; the box dies six times."""
     drives = [(car, 40 + 95 * i) for i, car in enumerate(CARS)]
@@ -77,7 +87,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_nothing(project, toml, r
     for kill in range(6):
         box = start(project, config)
         assert box.stderr is not None
-        box.stderr.readline()  # it has started
+        until_started(box)
         time.sleep(0.3 + 0.35 * kill)
         box.send_signal(signal.SIGKILL)
         box.stderr.close()
@@ -95,12 +105,16 @@ def test_sigterm_ends_cleanly_and_soon(project, toml, tmp_path):
     (tmp_path / "frames").mkdir()
     box = start(project, toml("follow = true"))
     assert box.stderr is not None
-    assert b"agent started" in box.stderr.readline()
-    began = time.monotonic()
-    box.send_signal(signal.SIGTERM)
-    rest = box.stderr.read()
-    assert box.wait(20) == 0
-    box.stderr.close()
+    try:
+        until_started(box)
+        began = time.monotonic()
+        box.send_signal(signal.SIGTERM)
+        rest = box.stderr.read()
+        assert box.wait(20) == 0
+    finally:  # a failure here must not be told of the test that comes next
+        box.kill()
+        box.wait()
+        box.stderr.close()
     assert time.monotonic() - began < 12
     assert b"everything delivered" in rest
 

@@ -7,10 +7,8 @@ a table that grew, over ten days up to now; identifiers are UUIDv7 of these time
 """
 
 import io
-import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +112,7 @@ def _activity(rng: np.random.Generator, rows: int, count: int) -> NDArray[np.int
     return which
 
 
-def _detail() -> str:
+def detail_of_agents() -> str:
     """The packed rest of a passage as agents send them."""
     envelope = read_envelope(Producer(0).batch(1))
     message = read_passage(envelope.passages[0]) if envelope else None
@@ -129,8 +127,8 @@ def _lines(
     which: NDArray[np.int64],
     offsets_us: NDArray[np.int64],
     began: datetime,
-) -> Iterator[io.StringIO]:
-    detail = _detail()
+) -> Iterator[io.BytesIO]:
+    detail = b"\t" + detail_of_agents().encode() + b"\n"
     base_us = int(began.timestamp() * 1e6)
     for start in range(0, len(which), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
@@ -138,19 +136,21 @@ def _lines(
         places = _places(rng, which[part]).tolist()
         lanes = rng.integers(1, 5, len(us)).tolist()
         tails = rng.integers(0, 1 << 62, len(us)).tolist()
-        lines = []
-        for name, at, place, lane, tail in zip(
-            names[which[part]].tolist(), us.tolist(), places, lanes, tails, strict=True
-        ):
-            instant = f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f+00}"
-            color = "green" if len(name) == 8 else "blue"
-            kind = "new_energy_small" if len(name) == 8 else "small"
-            lines.append(
-                f"{name}\t{instant}\t{_v7(at // 1000, tail)}\ts-{place}-0\ts-{place}\tbox-0\tread\t"
+        parts = []
+        for name, instant, ms, place, lane, tail in zip(
+            names[which[part]].tolist(), _instants(us), (us // 1000).tolist(), places, lanes, tails,
+            strict=True,
+        ):  # fmt: skip
+            is_energy = len(name) == 8
+            color, kind = ("green", "new_energy_small") if is_energy else ("blue", "small")
+            v7 = f"{ms:012x}7{tail & 0xFFF:03x}{2 << 62 | tail:016x}"
+            head = (
+                f"{name}\t{instant}\t{v7}\ts-{place}-0\ts-{place}\tbox-0\tread\t"
                 f"{color}\t{kind}\t0.97\t{_COLORS[tail % 5]}\tapproaching\t{lane}\t{40 + tail % 50}"
-                f"\tt\t3.5\tok\tlive\t{instant}\t{detail}\n"
+                f"\tt\t3.5\tok\tlive\t{instant}"
             )
-        yield io.StringIO("".join(lines))
+            parts += (head.encode(), detail)
+        yield io.BytesIO(b"".join(parts))
 
 
 def _places(rng: np.random.Generator, plate: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -163,8 +163,12 @@ def _places(rng: np.random.Generator, plate: NDArray[np.int64]) -> NDArray[np.in
     return row * _COLUMNS + column
 
 
-def _v7(ms: int, tail: int) -> uuid.UUID:
-    return uuid.UUID(int=ms << 80 | 7 << 76 | (tail & 0xFFF) << 64 | 2 << 62 | tail)
+def _instants(us: NDArray[np.int64]) -> list[str]:
+    """Microseconds since 1970, as PostgreSQL reads instants."""
+    found: list[str] = np.char.add(
+        np.datetime_as_string(us.astype("datetime64[us]")), "+00"
+    ).tolist()
+    return found
 
 
 def _register(
@@ -179,16 +183,12 @@ def _register(
     np.minimum.at(first, which, offsets_us)
     np.maximum.at(last, which, offsets_us)
     counts = np.bincount(which, minlength=len(names))
-    base = began.timestamp()
-
-    def instant(us: Any) -> str:
-        return f"{datetime.fromtimestamp(base + us / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f+00}"
-
-    rows = zip(names.tolist(), first.tolist(), last.tolist(), counts.tolist(), strict=True)
-    return io.StringIO(
-        "".join(
-            f"{name}\t{instant(a)}\t{instant(b)}\t{n}\t{now.isoformat()}\n"
-            for name, a, b, n in rows
-            if n
-        )
-    )
+    base_us = int(began.timestamp() * 1e6)
+    seen = np.flatnonzero(counts)
+    lines = []
+    for start in range(0, len(seen), _AT_ONCE):
+        part = seen[start : start + _AT_ONCE]
+        spans = _instants(base_us + first[part]), _instants(base_us + last[part])
+        rows = zip(names[part].tolist(), *spans, counts[part].tolist(), strict=True)
+        lines += [f"{name}\t{a}\t{b}\t{n}\t{now.isoformat()}\n" for name, a, b, n in rows]
+    return io.StringIO("".join(lines))

@@ -37,6 +37,10 @@ _SMALLEST_WIDTH_PX: Final = 6.0
 _FAR_SIDE_PX: Final = 256
 """Longer side of the second try on a picture in which nothing was surely found: a plate that fills
 half of the picture is too large for the network at full size. It costs a sixth of the first."""
+_PATIENT: Final = 1.5
+"""How much larger than at first a picture is seen by a patient look, which finds plates too small
+for that. It costs twice as much, so it is for single pictures, not for a camera's frames, of which
+the next one shows the vehicle nearer."""
 _SURE_SCORE: Final = 0.6
 _INTERPOLATED: Final = 3.01
 """How many pixels of the picture may fall on one of the network's without being averaged."""
@@ -247,8 +251,13 @@ class PlateDetector:
         self._stride_px = int(stride)
         self._canvas = _Canvas()
 
-    def detect(self, image: Image) -> list[Detection]:
+    def detect(self, image: Image, *, patient: bool = False) -> list[Detection]:
         """The plates in an image, best first.
+
+        Args:
+            image: ``uint8 (height, width, 3)`` BGR.
+            patient: whether a picture in which nothing at all was found is looked at once more,
+                larger, if it has that many pixels.
 
         Raises:
             InferenceError: the network failed or answered with other shapes than agreed.
@@ -258,6 +267,9 @@ class PlateDetector:
         if not any(d.score >= _SURE_SCORE for d in found):
             found += self._found(letterbox(image, _FAR_SIDE_PX), self._threshold)
             found.sort(key=lambda d: -d.score)
+        closer = round(self._side_px * _PATIENT)
+        if patient and not found and max(image.shape[:2]) >= closer:
+            found = self._found(letterbox(image, closer), self._threshold)
         return without_doubles(found)
 
     def look_closer(self, image: Image, detection: Detection) -> Detection:

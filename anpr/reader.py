@@ -17,7 +17,7 @@ from anpr.errors import ImageError
 from anpr.looks import Look, Reading, decide
 from anpr.plate import UNREAD, PlateColor, PlateKind, with_lost_upper_row
 from anpr.recogniser import PlateRecogniser, load_recogniser
-from anpr.rectify import MARGIN_U, rectify, rectify_whole, slanted, widened
+from anpr.rectify import MARGIN_U, raised, rectify, rectify_whole, slanted, widened
 from anpr.types import Character, Detection, Image, PlateRead, Quad
 from anpr.weights import load_model, models_folder
 
@@ -31,6 +31,9 @@ _SLANTS_U: Final = (-0.2, -0.1, 0.1, 0.2)
 """Slants tried on it, in parts of the plate's width between its upper and its lower edge."""
 _LIKELY_FROM: Final = 0.8
 """A slant whose reading is less probable than this has not shown that it is one."""
+_RAISED_V: Final = (0.3, 0.45, 0.6)
+"""How much higher the top edge is tried, in heights of what may be a lower row alone: it is between
+0.62 and 0.77 of the whole plate, depending on how much of the upper row was found with it."""
 _OF_A_GUESS: Final = 0.97
 """Of the probability of a reading that only a guessed slant gave: right often, not surely."""
 _OF_NO_FORM: Final = 0.5
@@ -87,12 +90,16 @@ class PlateReader:
             ImageError: the image is not ``uint8 (height, width, 3)`` or is empty.
             InferenceError: a network failed.
         """
-        return self.read_detections(image, self.detect(image))
+        return self.read_detections(image, self.detect(image, patient=True))
 
-    def detect(self, image: Image) -> list[Detection]:
-        """The plates of an image without reading them, best first. Raises as :meth:`read`."""
+    def detect(self, image: Image, *, patient: bool = False) -> list[Detection]:
+        """The plates of an image without reading them, best first. Raises as :meth:`read`.
+
+        ``patient``: look once more, at a larger size, at a picture in which nothing was found. A
+        camera's frames do without: the next one shows the vehicle nearer.
+        """
         _check(image)
-        return self._detector.detect(image)
+        return self._detector.detect(image, patient=patient)
 
     def read_detections(self, image: Image, detections: Sequence[Detection]) -> list[PlateRead]:
         """Read plates that were found before. Raises as :meth:`read`.
@@ -107,11 +114,10 @@ class PlateReader:
         plates = [rectify(image, d.quad, d.rows, size) for d in detections]
         wholes = [_whole(image, d.quad, plate) for d, plate in zip(detections, plates, strict=True)]
         seen = self._colors.classify(wholes)
+        read = self._readings(image, detections, plates, seen)
         return [
-            self._as_read(detection, reading)
-            for detection, ground, reading in zip(
-                detections, seen, self._readings(image, detections, plates, seen), strict=True
-            )
+            self._as_read(replace(detection, quad=quad), reading)
+            for detection, ground, (quad, reading) in zip(detections, seen, read, strict=True)
             if reading.decoded.number.text or _is_plate(detection, ground)
         ]
 
@@ -121,8 +127,9 @@ class PlateReader:
         detections: Sequence[Detection],
         plates: Sequence[tuple[Image, ...]],
         seen: Sequence[ColorRead],
-    ) -> list[Reading]:
-        """Each detection's plate; where the first look leaves doubt, more looks are taken."""
+    ) -> list[tuple[Quad, Reading]]:
+        """Each detection's plate and where it is; doubt after the first look asks for more."""
+        quads = [d.quad for d in detections]
         rows = [d.rows for d in detections]
         first = self._looks_at(plates, [MARGIN_U] * len(plates))
         readings = [
@@ -134,13 +141,39 @@ class PlateReader:
         for i, looks in zip(doubtful, again, strict=True):
             readings[i] = decide([first[i], *looks], seen[i], rows[i])
         for i, near in zip(doubtful, closer, strict=True):
-            quad = detections[i].quad
+            both = (quads[i], near.quad)
             if _likelihood(readings[i]) < _POOR_BELOW:
-                readings[i] = self._guessed(image, (quad, near.quad), rows[i], seen[i], readings[i])
-            if near.rows == 2 and _may_be_a_lower_row(readings[i], quad, seen[i]):
-                whole = with_lost_upper_row(readings[i].decoded, seen[i].colors)
-                readings[i] = replace(readings[i], decoded=whole)
-        return readings
+                quads[i], readings[i] = self._guessed(image, both, rows[i], seen[i], readings[i])
+            if _may_be_a_lower_row(readings[i], quads[i], seen[i]):
+                quads[i], readings[i] = self._with_upper_row(
+                    image, quads[i], near.rows, seen[i], readings[i]
+                )
+        return list(zip(quads, readings, strict=True))
+
+    def _with_upper_row(
+        self, image: Image, quad: Quad, seen_rows: int, ground: ColorRead, lower: Reading
+    ) -> tuple[Quad, Reading]:
+        """The whole plate of what may be its lower row, where one stands above it.
+
+        It counts if it is legal, likely, and ends with the lower row as read. Without one the
+        lower row stays, with ``??`` before it if two rows were seen (``seen_rows``).
+        """
+        quads = [raised(quad, v) for v in _RAISED_V]
+        looks = self._look(image, quads, [2] * len(quads))
+        found = [(q, decide([look], ground, 2)) for q, look in zip(quads, looks, strict=True)]
+        whole = [
+            (q, _less_sure(r))
+            for q, r in found
+            if r.decoded.number.form
+            and r.decoded.number.text.endswith(lower.decoded.number.text)
+            and _likelihood(r) >= _LIKELY_FROM
+        ]
+        if whole:
+            return max(whole, key=lambda at: _likelihood(at[1]))
+        if seen_rows == 2:
+            decoded = with_lost_upper_row(lower.decoded, ground.colors)
+            return quad, replace(lower, decoded=decoded)
+        return quad, lower
 
     def _guessed(
         self,
@@ -149,8 +182,8 @@ class PlateReader:
         rows: int,
         ground: ColorRead,
         so_far: Reading,
-    ) -> Reading:
-        """The best of what a poorly read plate gives with other rows or another slant.
+    ) -> tuple[Quad, Reading]:
+        """The best of what a poorly read plate gives with other rows or another slant, and where.
 
         ``quads`` are the plate's corners as found at first and close up. A slant must give
         something likely by itself: of many poor readings the best would be an invention.
@@ -159,14 +192,16 @@ class PlateReader:
         if rows == 1:
             guesses += [(slanted(quads[1], u), 1) for u in _SLANTS_U]
         looks = self._look(image, [q for q, _ in guesses], [n for _, n in guesses])
-        readings = [decide([look], ground, n) for (_, n), look in zip(guesses, looks, strict=True)]
+        readings = [
+            (q, decide([look], ground, n)) for (q, n), look in zip(guesses, looks, strict=True)
+        ]
         others, leaning = readings[:2], readings[2:]
-        likely = [_less_sure(r) for r in leaning if _likelihood(r) >= _LIKELY_FROM]
-        found = [so_far, *others, *likely]
+        likely = [(q, _less_sure(r)) for q, r in leaning if _likelihood(r) >= _LIKELY_FROM]
+        found = [(quads[0], so_far), *others, *likely]
         # Two rows count where the detector saw them, or where they make a legal plate.
-        two = [r for r in found if r.rows == 2 and (r is so_far or r.decoded.number.form)]
-        whole = [r for r in found if not any(_is_part_of(r, other) for other in two)]
-        return max(whole, key=_likelihood)
+        two = [r for _, r in found if r.rows == 2 and (r is so_far or r.decoded.number.form)]
+        whole = [at for at in found if not any(_is_part_of(at[1], other) for other in two)]
+        return max(whole, key=lambda at: _likelihood(at[1]))
 
     def _look_again(
         self, image: Image, detections: Sequence[Detection], closer: Sequence[Detection]

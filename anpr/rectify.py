@@ -98,6 +98,12 @@ def widened(quad: Quad, u: float) -> Quad:
     return Quad(tl, tr, br, bl)
 
 
+def raised(quad: Quad, v: float) -> Quad:
+    """The quad with its top edge moved up by this part of its height, in perspective."""
+    tl, tr, br, bl = ((float(x), float(y)) for x, y in _corners_of(quad, (0.0, -v, 1.0, 1.0)))
+    return Quad(tl, tr, br, bl)
+
+
 def slanted(quad: Quad, u: float) -> Quad:
     """The quad with its top edge moved right by this part of its width, its bottom edge left.
 

@@ -7,13 +7,16 @@ reader breaks them, one that makes it a little worse does not.
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import cv2
 import numpy as np
 import pytest
 
-from anpr import Box, load_reader
+from anpr import Box, Detection, Quad, load_reader
 from anpr.picture import load_picture
 from anpr.plate import PlateColor, PlateKind, parse
 from benchmarks.accuracy import load_frames, score, summary
+from benchmarks.rendering.glyphs import OwnGlyphs
+from benchmarks.rendering.plates import draw_plate
 from benchmarks.rendering.scene import Scene, render_frame
 from benchmarks.rendering.vehicle import Body, Vehicle
 from benchmarks.rendering.weather import Light
@@ -101,6 +104,29 @@ def test_foreign_plates_are_not_dressed_up_as_chinese(reader, imagery):
     dressed = [r for r in reads if parse(r.text, PlateColor.UNKNOWN).form and r.score >= 0.9]
     assert len(reads) >= len(foreign) / 2
     assert len(dressed) <= 0.03 * len(reads)
+
+
+@pytest.mark.parametrize("found_from_v", [0.32, 0.4])
+def test_a_lower_row_taken_for_a_plate_is_read_with_the_row_above_it(reader, found_from_v):
+    """As detectors see a yellow plate of two rows: the large row, and the edge of the small one."""
+    drawn = draw_plate(
+        "粤BCR709",
+        PlateKind.LARGE,
+        glyphs=OwnGlyphs(),
+        rng=np.random.default_rng(1),
+        rows=2,
+    ).image
+    plate = cv2.resize(drawn, (160, 80), interpolation=cv2.INTER_AREA)
+    image = np.full((400, 600, 3), 40, np.uint8)
+    image[200:280, 220:380] = cv2.GaussianBlur(plate, (3, 3), 0.7)
+    top = 200 + 80 * found_from_v
+    lower = Quad((220.0, top), (380.0, top), (380.0, 280.0), (220.0, 280.0))
+    (read,) = reader.read_detections(image, [Detection(lower, 0.7, 1)])
+    assert (read.text, read.rows) == ("粤BCR709", 2)
+    assert read.box.y1 < 208 < read.box.y2
+    image[:230] = 40  # no row above it: none is claimed
+    (read,) = reader.read_detections(image, [Detection(lower, 0.7, 1)])
+    assert not read.text.startswith("粤")
 
 
 def test_noise_is_not_read(reader):

@@ -51,8 +51,24 @@ def test_reading_is_detecting_then_reading_the_detections(reader):
     assert len(detections) == 2
     reads = reader.read(image)
     assert reads == reader.read_detections(image, detections)
+    assert detections == reader.detect(image, patient=True)  # something was found at once
     # Each detection reads as if it were the only one.
     assert reads == [r for d in detections for r in reader.read_detections(image, [d])]
+
+
+def test_a_single_picture_is_looked_at_closer_where_a_cameras_frame_is_not(reader):
+    image = picture(size=(960, 960))
+    image[480:496, 480:496] = 255  # too small for the first look, half the picture's size shows it
+    assert reader.detect(image) == []
+    (found,) = reader.detect(image, patient=True)
+    assert found.quad.box().x1 < 488 < found.quad.box().x2
+    assert reader.read(image) == reader.read_detections(image, [found])
+
+
+def test_a_picture_without_more_pixels_is_not_looked_at_closer(reader):
+    image = picture(size=(320, 320))
+    image[160:164, 160:164] = 255
+    assert reader.detect(image, patient=True) == []
 
 
 def test_the_image_is_left_as_it_was(reader):

@@ -17,6 +17,7 @@ from anpr.rectify import (
     UPPER_ROW_SIDE_U,
     is_convex,
     order_corners,
+    raised,
     rectify,
     rectify_whole,
 )
@@ -154,6 +155,21 @@ def test_each_row_of_a_two_row_plate_is_cut_from_its_own_part(angle, width, heig
     assert np.array_equal(lower, left)
     assert not np.array_equal(lower, painted_lower)
     assert not np.array_equal(upper, painted_upper)
+
+
+@given(st.floats(-40, 40), st.floats(60, 260), st.floats(20, 120), st.floats(0.0, 1.0))
+def test_raising_a_plate_moves_its_top_edge_along_its_sides_alone(angle, width, height, v):
+    quad = Quad(*turned(width, height, angle))
+    higher = raised(quad, v)
+    assert np.allclose(
+        higher.as_tuple(), turned_top(quad, v) + quad.as_tuple()[2:], atol=1e-3 * width
+    )
+
+
+def turned_top(quad, v):
+    """The upper corners moved by this part of the sides, away from the lower ones."""
+    tl, tr, br, bl = (np.array(c) for c in quad.as_tuple())
+    return (tuple(tl + v * (tl - bl)), tuple(tr + v * (tr - br)))
 
 
 @settings(max_examples=20)

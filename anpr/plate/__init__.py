@@ -1,6 +1,8 @@
 """The grammar of Chinese plates: what a plate is, how plates are misread. Standard library only."""
 
 from anpr.plate.confusion import (
+    GAP_COST,
+    UNRELATED,
     Difference,
     differences,
     distance,
@@ -40,6 +42,7 @@ from anpr.plate.vocabulary import (
 
 __all__ = [
     "FORMS",
+    "GAP_COST",
     "GAT_16_7_CODES",
     "PROVINCES",
     "RECOGNISER_ALPHABET",
@@ -47,6 +50,7 @@ __all__ = [
     "SERIAL",
     "SUFFIXES",
     "UNREAD",
+    "UNRELATED",
     "Contradiction",
     "Decoded",
     "Difference",

@@ -133,6 +133,17 @@ def differences(wanted: str, read: str) -> tuple[Difference, ...]:
     The costs add up to :func:`distance`. Among equally cheap ways the one with fewest differences
     is given. Both plates are normalised.
     """
+    if len(wanted) == len(read):
+        # two substitutions cost 2 at most, and any way that loses a character and finds another
+        # at least 2: of plates that differ in so few places there is nothing to be searched
+        apart = [n for n, (a, b) in enumerate(zip(wanted, read, strict=True)) if a != b]
+        if len(apart) <= 2:
+            found = (_substitution(n, wanted[n], read[n]) for n in apart)
+            return tuple(one for one in found if one is not None)
+    return _cheapest_way(wanted, read)
+
+
+def _cheapest_way(wanted: str, read: str) -> tuple[Difference, ...]:
     # one cell: (cost, number of differences, what the last step was)
     rows: list[list[tuple[float, int, Difference | None]]] = []
     for i in range(len(wanted) + 1):

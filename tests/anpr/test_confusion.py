@@ -12,6 +12,7 @@ from anpr.plate import (
     look_alikes,
     substitution_cost,
 )
+from anpr.plate.confusion import _cheapest_way
 
 characters = st.sampled_from(PROVINCES + SERIAL + "OI?挂学警")
 plates = st.text(alphabet=PROVINCES + SERIAL + "?", max_size=9)
@@ -65,6 +66,17 @@ def test_the_differences_add_up_to_the_distance_and_lead_from_one_to_the_other(a
         assert a[one.position : one.position + 1] == one.wanted or one.kind == "added"
         read[one.position : one.position + len(one.wanted)] = one.read
     assert "".join(read) == b
+
+
+@given(plates, st.lists(st.tuples(st.integers(0, 8), characters), max_size=2))
+def test_plates_that_differ_in_two_places_are_told_apart_without_a_search(plate, changes):
+    """The short cut says what the search for the cheapest way would."""
+    read = list(plate)
+    for place, char in changes:
+        if read:
+            read[place % len(read)] = char
+    other = "".join(read)
+    assert differences(plate, other) == _cheapest_way(plate, other)
 
 
 @pytest.mark.parametrize(

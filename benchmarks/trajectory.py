@@ -15,21 +15,21 @@ fifty is misread; what is learned and asked is the server's own code (``server.t
 * ``top1``, ``top3``, ``log_loss``: the next checkpoint that sees the vehicle, within an hour;
   against the one that follows most often, and its share.
 * ``window_coverage``: arrivals within the 90 % window of the checkpoint that did see it next.
-* ``brier_top3``, and ``interception``: units need ten minutes to any checkpoint; the share of pursuits
-  where the best advised roadblock stops the vehicle, beside the share where an oracle finds one
-  at all, and what the most common next checkpoints give.
+* ``brier_top3``, and ``interception``: see :mod:`benchmarks.trajectory_ahead`.
+
+The last of the published six days is a Saturday, of which five working days have taught little; with
+``--days 12`` it is a Friday after eleven days.
 """
 
 import argparse
 import heapq
 import json
-import math
 import os
 import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
@@ -40,21 +40,20 @@ import numpy as np
 from benchmarks.simulation import City, Plan, World, simulate
 from benchmarks.simulation.fleet import COLOR_OF_KIND, KINDS, VEHICLE_COLORS
 from benchmarks.simulation.world import thinned
+from benchmarks.trajectory_ahead import GAP_S, Ahead
 from server.checkpoints.service import CheckpointPlace
 from server.passages.view import PassageView
 from server.trajectories.build import build_trajectory
+from server.trajectories.habits import Habits
 from server.trajectories.links import Links
-from server.trajectories.model import END, TravelModel
+from server.trajectories.model import TravelModel
 from server.trajectories.moves import count_moves
 from server.trajectories.paths import leg_times
-from server.trajectories.pursuit import Habits, habits_of, next_places, pursue
 from server.trajectories.route import RouteRules, Traffic
 
 QUICK = Plan(seed=11, days=3, vehicles=5_000, checkpoints=200, zones=50)
 FULL = Plan(seed=11, days=6, vehicles=30_000, checkpoints=1_200, zones=120)
 REMOVED = 0.2
-GAP_S = 3_600.0
-READY_S = 600.0
 _RULES = RouteRules()
 
 
@@ -77,7 +76,8 @@ class Town:
         """Where the plate of a row drove before the last day, as it was read."""
         plate = int(self.world.passages.plate[row])
         rows = self.read_as[self.read_from[plate] : self.read_from[plate + 1]]
-        return habits_of([(self.name(r), self.at(r)) for r in rows.tolist()], GAP_S)
+        seen = [(self.name(r), self.at(r)) for r in rows.tolist()]
+        return Habits.of(seen, GAP_S, self.traffic.when)
 
     def at(self, row: int) -> datetime:
         """When the checkpoint says that it was."""
@@ -94,11 +94,14 @@ def main() -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a small city, few vehicles")
     parser.add_argument("--vehicles", type=int, default=0, help="asked about; 0 = by size")
+    parser.add_argument("--days", type=int, default=0, help="simulated; the last is asked about")
+    parser.add_argument("--seed", type=int, default=FULL.seed)
     parser.add_argument("--json", action="store_true", help="one line")
     args = parser.parse_args()
     asked = args.vehicles or (80 if args.quick else 600)
     began = time.perf_counter()
-    town = make_town(QUICK if args.quick else FULL)
+    plan = QUICK if args.quick else FULL
+    town = make_town(replace(plan, seed=args.seed, days=args.days or plan.days))
     result = measure(town, asked)
     result["seconds"] = round(time.perf_counter() - began, 1)
     result["machine"] = (
@@ -275,138 +278,6 @@ def _shortest(links: Links, start: str, end: str) -> tuple[str, ...] | None:
 def shortest(town: Town, start: str, end: str) -> tuple[str, ...] | None:
     """The checkpoints between on the shortest path, by time, over the learned neighbours."""
     return _shortest(town.traffic.links, start, end)
-
-
-@dataclass(slots=True)
-class Ahead:
-    """What comes next, and where to stop it."""
-
-    asked: int = 0
-    top1: int = 0
-    top3: int = 0
-    common1: int = 0
-    common3: int = 0
-    loss: float = 0.0
-    common_loss: float = 0.0
-    brier: float = 0.0
-    arrived: int = 0
-    covered: int = 0
-    widths_s: list[float] = field(default_factory=list)
-    pursuits: int = 0
-    stopped: int = 0
-    common_stopped: int = 0
-    possible: int = 0
-
-    def ask(self, town: Town, rows: np.ndarray, rng: np.random.Generator) -> None:
-        """At every sighting: what next? At one a vehicle: where to stop it?"""
-        p = town.world.passages
-        own = [r for r in rows.tolist() if p.seen[r] and p.plate[r] > 0 and not p.misread[r]]
-        if not own:
-            return
-        habits = town.habits(own[0])
-        for number, row in enumerate(own[:-1]):
-            before = (
-                own[number - 1]
-                if number and p.at_s[row] - p.at_s[own[number - 1]] < GAP_S
-                else None
-            )
-            self._next(
-                town, row, own[number + 1], None if before is None else town.name(before), habits
-            )
-        if len(own) > 2:
-            number = int(rng.integers(1, len(own) - 1))
-            self._stop(town, rows, own[number], town.name(own[number - 1]), habits)
-
-    def _next(self, town: Town, row: int, then: int, before: str | None, habits: Habits) -> None:
-        p, model = town.world.passages, town.traffic.links.model
-        here, at = town.name(row), town.at(row)
-        truth = (
-            town.name(then)
-            if p.at_s[then] - p.at_s[row] <= GAP_S and town.name(then) != here
-            else END
-        )
-        found, gone = next_places(model, here, before, at, at, town.traffic.when(at), habits)
-        if not found:
-            return
-        shares = {one.checkpoint_id: one.probability for one in found} | {END: gone}
-        ranked = sorted(shares, key=lambda name: -shares[name])
-        common = model.next_seen(here)
-        usual = sorted(common, key=lambda name: -common[name])
-        self.asked += 1
-        self.top1 += ranked[0] == truth
-        self.top3 += truth in ranked[:3]
-        self.common1 += usual[0] == truth
-        self.common3 += truth in usual[:3]
-        self.loss -= math.log(max(1e-4, shares.get(truth, 0.0)))
-        self.common_loss -= math.log(max(1e-4, common.get(truth, 0.0)))
-        self.brier += sum((shares[name] - (name == truth)) ** 2 for name in ranked[:3]) / 3
-        known = next((one for one in found if one.checkpoint_id == truth), None)
-        if known is not None and p.trip[then] == p.trip[row]:
-            self.arrived += 1
-            self.covered += known.earliest_at <= town.at(then) <= known.latest_at
-            self.widths_s.append((known.latest_at - known.earliest_at).total_seconds())
-
-    def _stop(self, town: Town, rows: np.ndarray, row: int, before: str, habits: Habits) -> None:
-        """Thirty seconds after a sighting: where does it come past once a unit stands there?"""
-        p = town.world.passages
-        now = town.at(row) + timedelta(seconds=30)
-        here = town.name(row)
-        later = [r for r in rows.tolist() if p.true_s[r] > p.true_s[row]]
-        limit_s = p.true_s[row] + 30 + READY_S + 60
-        truly = {town.name(r) for r in later if limit_s < p.true_s[r] <= p.true_s[row] + 2_400}
-        advice = pursue(
-            town.traffic.links,
-            here,
-            before,
-            town.at(row),
-            now,
-            town.traffic.when(now),
-            READY_S,
-            habits,
-        )
-        if not advice.roadblocks:
-            return
-        self.pursuits += 1
-        self.possible += bool(truly)
-        self.stopped += advice.roadblocks[0].checkpoint_id in truly
-        self.common_stopped += most_common(town, here, READY_S) in truly
-
-    def figures(self) -> dict[str, Any]:
-        """Shares and means."""
-        n = max(1, self.asked)
-        return {
-            "top1": round(self.top1 / n, 4),
-            "top3": round(self.top3 / n, 4),
-            "baseline_top1": round(self.common1 / n, 4),
-            "baseline_top3": round(self.common3 / n, 4),
-            "log_loss": round(self.loss / n, 4),
-            "baseline_log_loss": round(self.common_loss / n, 4),
-            "brier_top3": round(self.brier / n, 4),
-            "window_coverage": round(self.covered / max(1, self.arrived), 4),
-            "window_median_s": round(float(np.median(self.widths_s or [0.0])), 1),
-            "asked": self.asked,
-            "interception": {
-                "pursuits": self.pursuits,
-                "advised": round(self.stopped / max(1, self.pursuits), 4),
-                "most_common_way": round(self.common_stopped / max(1, self.pursuits), 4),
-                "oracle": round(self.possible / max(1, self.pursuits), 4),
-            },
-        }
-
-
-def most_common(town: Town, here: str, ready_s: float) -> str:
-    """Follow the most common next checkpoint until a unit can be there."""
-    model, took_s, seen = town.traffic.links.model, 0.0, {here}
-    while took_s < ready_s + 90:
-        shares = {n: s for n, s in model.next_seen(here).items() if n != END and n not in seen}
-        if not shares:
-            break
-        then = max(shares, key=lambda name: (shares[name], name))
-        sketch = model.sketch(here, then, 0)
-        took_s += sketch.quantile_s(0.5) if sketch is not None else 60.0
-        here = then
-        seen.add(here)
-    return here
 
 
 if __name__ == "__main__":

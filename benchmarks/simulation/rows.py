@@ -67,8 +67,11 @@ def register_csv(world: World) -> str:
     return "\n".join(lines) + "\n"
 
 
-def row_at(world: World, passages: Passages, row: int) -> Row:
-    """The server's row of one passage; its identifier is a UUIDv7 of its time."""
+def row_at(world: World, passages: Passages, row: int, detail: str | None = None) -> Row:
+    """The server's row of one passage; its identifier is a UUIDv7 of its time.
+
+    ``detail`` is its packed rest (:mod:`server.detail`), else next to nothing.
+    """
     at = world.plan.start_at + timedelta(milliseconds=round(float(passages.at_s[row]) * 1000))
     ms = round(at.timestamp() * 1000)
     plate = str(world.texts[passages.plate[row]])
@@ -80,7 +83,7 @@ def row_at(world: World, passages: Passages, row: int) -> Row:
         AGENT, "read" if plate else "unread", COLOR_OF_KIND[kind] if plate else "unknown",
         KINDS[kind] if plate else "unknown", float(passages.score[row]),
         VEHICLE_COLORS[int(passages.color[row])], "approaching", int(passages.lane[row]),
-        float(passages.speed_kmh[row]), True, 3.0, "ok", "live", at, _DETAIL,
+        float(passages.speed_kmh[row]), True, 3.0, "ok", "live", at, detail or _DETAIL,
     )  # fmt: skip
 
 
@@ -91,7 +94,13 @@ _DETAIL = pack(
 )
 
 
-def fill(database: Database, settings: Settings, world: World, passages: Passages) -> None:
+def fill(
+    database: Database,
+    settings: Settings,
+    world: World,
+    passages: Passages,
+    detail: str | None = None,
+) -> None:
     """Put checkpoints and passages into a migrated database; plates are not registered."""
     with database.write() as session:
         lat, lon = world.city.checkpoint_lat_lon()
@@ -110,7 +119,7 @@ def fill(database: Database, settings: Settings, world: World, passages: Passage
     raw = database.engine.raw_connection()
     try:
         cursor = raw.cursor()
-        for rows in _portions(world, passages):
+        for rows in _portions(world, passages, detail):
             if database.is_sqlite:
                 cursor.execute("BEGIN IMMEDIATE")
                 marks = ", ".join("?" * len(Row._fields))
@@ -140,10 +149,10 @@ class _Lines:
         return part
 
 
-def _portions(world: World, passages: Passages) -> Iterator[list[Row]]:
+def _portions(world: World, passages: Passages, detail: str | None) -> Iterator[list[Row]]:
     for start in range(0, len(passages), _AT_ONCE):
         stop = min(len(passages), start + _AT_ONCE)
-        yield [row_at(world, passages, row) for row in range(start, stop)]
+        yield [row_at(world, passages, row, detail) for row in range(start, stop)]
 
 
 def _partitions(database: Database, settings: Settings, world: World) -> None:

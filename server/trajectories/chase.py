@@ -24,7 +24,8 @@ from server.passages.view import PassageView, view_of
 from server.settings import Settings
 from server.tables import AuditRecord, Passage
 from server.trajectories.build import distance_m
-from server.trajectories.pursuit import Pursuit, habits_of, pursue
+from server.trajectories.habits import Habits
+from server.trajectories.pursuit import Pursuit, pursue
 from server.trajectories.route import Traffic
 
 _HABITS: Final = timedelta(days=30)
@@ -144,7 +145,11 @@ def pursuit_of(  # noqa: PLR0913 - which plate, as of when, for whose eyes, who 
         max(now, seen_at),
         traffic.when(now),
         _ready(traffic, sight, unit, rules.roadblock_ready_s if ready_s is None else ready_s),
-        habits_of([(row.checkpoint_id, row.captured_at) for row in reversed(rows)], rules.learn_gap_s),
+        Habits.of(
+            [(row.checkpoint_id, row.captured_at) for row in reversed(rows)],
+            rules.learn_gap_s,
+            traffic.when,
+        ),
     )  # fmt: skip
     named = {one.checkpoint_id for one in pursuit.next}
     named |= {one.checkpoint_id for one in pursuit.roadblocks}

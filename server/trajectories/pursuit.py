@@ -1,24 +1,25 @@
 """Where a vehicle comes past next, and where it can still be stopped. Pure.
 
 The drive is continued many times at random as all traffic, and this plate before, was seen to
-drive (semi-Markov: next checkpoint by the two before, time by the pair's sketch), under the
-condition that nobody has seen it since: a continuation that passed checkpoints already counts only
-as much as these miss vehicles. What comes out is a share of the continuations: the chance of a
-checkpoint, the window of its time, the chance that a roadblock is reached after a unit stands
-there. Seeded by the last sighting, so the same question has the same answer.
+drive (semi-Markov: next checkpoint by the two before, time by the pair's sketch), and as this plate
+went on from here itself each time before (:mod:`.habits`), under the condition that nobody has seen
+it since: a continuation that passed checkpoints already counts only as much as these miss vehicles.
+What comes out is a share of the continuations: the chance of a checkpoint, the window of its time,
+the chance that a roadblock is reached after a unit stands there. Seeded by the last sighting, so
+the same question has the same answer.
 """
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.trajectories.habits import OWN, Drive, Habits, joined
 from server.trajectories.links import Links
 from server.trajectories.model import END, TravelModel
 from server.trajectories.paths import leg_times
@@ -28,8 +29,6 @@ HORIZON_S: Final = 2_400.0
 """How far ahead one looks."""
 MANNED_S: Final = 60.0
 """A unit must stand so long before the vehicle comes."""
-OWN: Final = 20.0
-"""So many own drives are needed before a plate's habits count for half."""
 FEW_DRIVES: Final = 15.0
 LEAST: Final = 0.01
 _LEAST_MISSED: Final = 0.02
@@ -38,8 +37,7 @@ _REMEMBERING: Final = 2
 """Hops after which a draw forgets which way it came."""
 
 Floats = NDArray[np.float64]
-Habits = Mapping[str, Mapping[str, int]]
-"""Where a plate drove on to from each checkpoint, and how often."""
+_NONE: Final = Habits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +84,6 @@ class Pursuit:
     """Chance that the trip has ended, or the vehicle has left the area."""
 
 
-def habits_of(sightings: Iterable[tuple[str, datetime]], gap_s: float) -> Habits:
-    """Where a plate drove on to, from its sightings (checkpoint and time) in order of time."""
-    found: dict[str, dict[str, int]] = {}
-    for (here, at), (then, later) in pairwise(sightings):
-        if here == then:
-            continue
-        to = then if (later - at).total_seconds() <= gap_s else END
-        onward = found.setdefault(here, {})
-        onward[to] = onward.get(to, 0) + 1
-    return found
-
-
 def next_places(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
     model: TravelModel,
     here: str,
@@ -105,15 +91,15 @@ def next_places(  # noqa: PLR0913, PLR0917 - where, since when, and what is know
     seen_at: datetime,
     now: datetime,
     when: int,
-    habits: Habits | None = None,
+    habits: Habits = _NONE,
 ) -> tuple[tuple[NextPlace, ...], float]:
     """The checkpoints that may see it next, likeliest first, and the chance that none will.
 
     Silence counts: who should have come past long ago has probably gone elsewhere.
-    ``habits`` count where this plate drove on to before.
+    ``habits`` say where this plate drove on to before.
     """
     silent_s = max(0.0, (now - seen_at).total_seconds())
-    shares = _with_habits(model.next_seen(here, before), (habits or {}).get(here))
+    shares = joined(model.next_seen(here, before), habits.onward(here, seen_at, when))
     weights: dict[str, float] = {}
     sketches = {}
     for name, share in shares.items():
@@ -158,7 +144,7 @@ def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who ca
     now: datetime,
     when: int,
     ready_s: Mapping[str, float] | float,
-    habits: Habits | None = None,
+    habits: Habits = _NONE,
 ) -> Pursuit:
     """What is to be expected of a vehicle last seen ``here``, and where to stop it.
 
@@ -169,7 +155,7 @@ def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who ca
     if not links.model.departures(here):
         following, gone = _by_roads(links, here, seen_at, now, when), 0.0
     silent_s = max(0.0, (now - seen_at).total_seconds())
-    arrivals = _arrivals(links, here, before, seen_at, silent_s, when, habits or {})
+    arrivals = _arrivals(links, here, before, seen_at, silent_s, when, habits)
     blocks = []
     for name, (at_s, weight) in arrivals.items():
         need_s = ready_s if isinstance(ready_s, float | int) else ready_s.get(name)
@@ -208,21 +194,6 @@ def _by_roads(
     return tuple(sorted(found, key=lambda place: (-place.probability, place.checkpoint_id)))
 
 
-def _with_habits(
-    all_of_them: Mapping[str, float], own: Mapping[str, int] | None
-) -> dict[str, float]:
-    """P = beta P_plate + (1 - beta) P_all, beta = n / (n + 20)."""
-    count = sum(own.values()) if own else 0
-    if not own or not count:
-        return dict(all_of_them)
-    beta = count / (count + OWN)
-    names = sorted({*all_of_them, *own})
-    return {
-        name: beta * own.get(name, 0) / count + (1 - beta) * all_of_them.get(name, 0.0)
-        for name in names
-    }
-
-
 def _weighted(values: Floats, weight: Floats) -> tuple[float, float, float]:
     order = np.argsort(values)
     reach = np.cumsum(weight[order]) / weight.sum()
@@ -248,16 +219,22 @@ def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
     """
     seed = zlib.crc32(f"{here} {seen_at.timestamp():.3f} {silent_s:.0f}".encode())
     rng = np.random.default_rng(seed)
-    weight = np.full(DRAWS, 1.0 / DRAWS)
+    own = habits.drives(here, seen_at, when, silent_s + HORIZON_S)
+    weight = np.append(np.full(DRAWS, OWN / DRAWS), [drive.weight for drive in own])
     groups: dict[tuple[str | None, str], tuple[NDArray[np.int64], Floats]] = {
         (before, here): (np.arange(DRAWS), np.zeros(DRAWS))
     }
     found: dict[str, list[tuple[NDArray[np.int64], Floats]]] = {}
+    used: dict[str, Mapping[str, float]] = {}
     for hop in range(_MOST_HOPS):
         onward: dict[tuple[str | None, str], list[tuple[NDArray[np.int64], Floats]]] = {}
         for (came_from, place), (draw, at_s) in sorted(groups.items(), key=lambda g: str(g[0])):
-            own = habits.get(place)
-            _step(links, rng, came_from, place, draw, at_s, silent_s, when, weight, onward, own)
+            if place not in used:
+                used[place] = habits.onward(place, seen_at, when)
+            _step(
+                links, rng, came_from, place, draw, at_s, silent_s, when, weight, onward,
+                used[place],
+            )  # fmt: skip
         groups = {}
         for key, parts in onward.items():
             draw = np.concatenate([part[0] for part in parts])
@@ -277,16 +254,32 @@ def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known
                 )
         if not groups:
             break
+    _follow(links, own, silent_s, weight, found)
     total = weight.sum()
     answer: dict[str, tuple[Floats, Floats]] = {}
     for name, parts in found.items():
-        first = np.full(DRAWS, math.inf)
+        first = np.full(len(weight), math.inf)
         for draw, at_s in parts:
             np.minimum.at(first, draw, np.where(at_s > silent_s, at_s, math.inf))
         came = np.isfinite(first) & (first < silent_s + HORIZON_S)
         if came.any() and total > 0:
             answer[name] = (first[came], weight[came] / total)
     return answer
+
+
+def _follow(
+    links: Links,
+    own: Sequence[Drive],
+    silent_s: float,
+    weight: Floats,
+    found: dict[str, list[tuple[NDArray[np.int64], Floats]]],
+) -> None:
+    """Add this plate's own drives to the draws, as numbers from :data:`DRAWS` on."""
+    for number, drive in enumerate(own, DRAWS):
+        for name, after_s in drive.passed.items():
+            found.setdefault(name, []).append((np.array([number]), np.array([after_s])))
+            if after_s <= silent_s:
+                weight[number] *= max(_LEAST_MISSED, links.missed(name))
 
 
 def _step(  # noqa: PLR0913, PLR0917 - one hop of many draws
@@ -300,13 +293,12 @@ def _step(  # noqa: PLR0913, PLR0917 - one hop of many draws
     when: int,
     weight: Floats,
     onward: dict[tuple[str | None, str], list[tuple[NDArray[np.int64], Floats]]],
-    own: Mapping[str, int] | None,
+    own: Mapping[str, float],
 ) -> None:
     """Send the draws at one checkpoint on to its neighbours, or let their trip end."""
     shares = links.shares(place, came_from)
     if own:
-        near = {name: own[name] for name in own if name in shares}
-        shares = _with_habits(shares, near)
+        shares = joined(shares, {name: own[name] for name in own if name in shares})
     names: Sequence[str] = [name for name, share in shares.items() if share > 0]
     moving = 1.0 - links.model.exit_share(place)
     if not names or moving <= 0:

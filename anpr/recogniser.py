@@ -128,7 +128,7 @@ def load_recogniser(folder: Path, engine: str, *, threads: int = 1) -> PlateReco
     if engine == "onnxruntime":
         return OnnxRecogniser(described, threads=threads)
     if engine == "paddleocr":
-        return PaddleRecogniser(described, threads=threads)
+        return PaddleRecogniser(described)
     raise ValueError(f"recogniser must be one of {', '.join(ENGINES)}, got {engine!r}")
 
 
@@ -189,10 +189,12 @@ class PaddleRecogniser:
     PaddleOCR's result holds a text and a mean score; the probabilities that it was made of are
     what voting and fuzzy search live on. So the last step of its predictor, the decoder, is
     wrapped: it still does its work, and hands us the network's answer on the way. One call runs
-    at a time.
+    at a time, on one thread: a second one of PaddleOCR's sessions, whose options cannot be set as
+    finely as ours, stays awake between runs and takes its processor from the detector (10 ms of
+    CPU a frame on two cores), and a network so small gains a fraction of a millisecond by it.
     """
 
-    def __init__(self, folder: RecogniserFolder, *, threads: int = 1) -> None:
+    def __init__(self, folder: RecogniserFolder) -> None:
         """Load the network through PaddleOCR.
 
         Raises:
@@ -219,7 +221,7 @@ class PaddleRecogniser:
                 model_dir=str(folder.path),
                 engine="onnxruntime",
                 device="cpu",
-                engine_config={"intra_op_num_threads": threads},
+                engine_config={"intra_op_num_threads": 1},
                 input_shape=(3, height, width),
             )
         except Exception as error:  # PaddleX raises whatever lies deepest

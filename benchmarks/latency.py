@@ -276,16 +276,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--real", type=int, default=24, help="real photographs")
     parser.add_argument("--rendered", type=int, default=6, help="rendered frames")
     parser.add_argument("--no-peers", action="store_true", help="leave other engines out")
-    parser.add_argument(
-        "--quantised", action="store_true", help="int8 and fp16 as well (needs onnx)"
-    )
     parser.add_argument("--models", type=Path, help="models folder")
     options = parser.parse_args(arguments)
     reader = load_reader(options.models, recogniser="onnxruntime", threads=max(options.threads))
     frames = gather(reader, options.real, options.rendered)
     pairs = _pairs(3)
     result: dict[str, Any] = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cpu": _cpu_name()},
+        "machine": {"processor": platform.processor() or platform.machine(), "cpu": cpu_name()},
         "models": {"detector": reader.detector_name, "recogniser": reader.recogniser_name},
         "frame": "1920x1080, one plate found, decoding excluded",
         "frames": {source: len(some) for source, some in frames.items()},
@@ -293,16 +290,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "resident_mb": {engine: resident_mb(engine, options.models) for engine in ENGINES},
         "threads": {str(n): of_threads(n, frames, pairs, options) for n in options.threads},
     }
-    if options.quantised:
-        from benchmarks.quantised import compare  # noqa: PLC0415 – needs onnx, only if asked for
-
-        images = [image for some in frames.values() for image in some]
-        result["quantised"] = compare(reader, images, options.models, options.threads)
     print(json.dumps(result, ensure_ascii=False, indent=1) if options.json else _table(result))
     return 0
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """What the processor calls itself."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
 
@@ -315,8 +308,6 @@ def _table(result: dict[str, Any]) -> str:
         lines += [
             f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in found.items()
         ]
-    if "quantised" in result:
-        lines.append(json.dumps(result["quantised"], ensure_ascii=False, indent=1))
     return "\n".join(lines)
 
 

@@ -105,3 +105,17 @@ def test_a_clock_adds_up_within_a_frame_and_starts_anew_with_the_next():
     assert clock.frames[1]["work"] > clock.frames[0]["work"]
     assert clock.median_ms("work") == sorted(f["work"] for f in clock.frames)[1]
     assert clock.median_ms("never") == 0.0
+
+
+def test_bf16_keeps_eight_bits_of_a_number_and_rounds_to_the_nearest():
+    rounded_to_bf16 = pytest.importorskip(
+        "benchmarks.quantised", reason="kakou[bench] is not installed", exc_type=ImportError
+    ).rounded_to_bf16
+    values = np.random.default_rng(3).normal(0, 10, 4000).astype(np.float32)
+    rounded = rounded_to_bf16(values.reshape(40, 100))
+    assert rounded.shape == (40, 100)
+    assert not (rounded.ravel().view(np.uint32) & 0xFFFF).any()
+    assert (np.abs(rounded.ravel() - values) <= np.abs(values) * 2.0**-8).all()
+    assert np.array_equal(rounded_to_bf16(rounded), rounded)
+    halfway = np.array([0x3F808000, 0x3F818000], np.uint32).view(np.float32)
+    assert rounded_to_bf16(halfway).view(np.uint32).tolist() == [0x3F800000, 0x3F820000]

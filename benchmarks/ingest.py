@@ -123,6 +123,8 @@ def measure(
         "rss_mb": round(watch.mb[-1]),
         "rss_mb_at_half": round(watch.mb[len(watch.mb) // 2]),
         "rss_mb_highest": round(max(watch.mb)),
+        "rss_mb_each_tenth": [round(watch.mb[len(watch.mb) * n // 10], 1) for n in range(10)],
+        "rss_mb_an_hour": round(trend(watch.mb[len(watch.mb) // 2 :]) * 3600 / Memory.EVERY_S, 1),
         "server_cpu_us_per_passage": spent[0],
         "client_cpu_us_per_passage": spent[1],
         "database_cpu_us_per_passage": spent[2] if postgres is not None else None,
@@ -316,6 +318,8 @@ def _renewed(rows: list[row_module.Row], number: int) -> Iterator[row_module.Row
 class Memory:
     """Looks at the resident memory of some processes together every half second."""
 
+    EVERY_S = 0.5
+
     def __init__(self, pids: Sequence[int]) -> None:
         """Begin."""
         self.mb: list[float] = []
@@ -333,8 +337,16 @@ class Memory:
         while True:
             pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
             self.mb.append(pages * page / 1e6)
-            if self._stop.wait(0.5):
+            if self._stop.wait(self.EVERY_S):
                 return
+
+
+def trend(values: Sequence[float]) -> float:
+    """What is added from one value to the next, by least squares; 0 for fewer than two."""
+    middle_x, middle_y = (len(values) - 1) / 2, sum(values) / max(1, len(values))
+    spread = sum((x - middle_x) ** 2 for x in range(len(values)))
+    together = sum((x - middle_x) * (y - middle_y) for x, y in enumerate(values))
+    return together / spread if spread else 0.0
 
 
 def _cpu_of_all(pids: Sequence[int], postgres: OwnPostgres | None) -> tuple[float, float, float]:

@@ -5,12 +5,21 @@ used, the settings say (``database.distributed``); whether it is there, is asked
 changed, with an answer that says what to do.
 
 The passage table goes to the workers by ``plate`` (a route is one shard; partitions by time are
-inside), so does nothing else: registry, watchlist and accounts stay on the coordinator, where
-every other statement works as on one machine. Checkpoints become a reference table, so that
-passages can be joined to them on the workers.
+inside), and with it, shard beside shard, the table of passages that are held; nothing else does:
+registry, watchlist and accounts stay on the coordinator, where every other statement works as on
+one machine. Checkpoints become a reference table, so that passages can be joined to them on the
+workers.
+
+What Citus refuses or does dearly, no statement of ours does, on whatever engine: no subquery that
+refers to a row of another table than ``passage`` outside it, no choosing of passages by where they
+lie (``ctid``), and no join of a table of the coordinator with passages, for which all of them
+would be fetched.
 """
 
+from typing import Final
+
 from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
 
 from server.errors import SchemaError
 
@@ -22,7 +31,12 @@ SEQUENTIAL = "citus.multi_shard_modify_mode=sequential"
 distributed DDL after distributed reads in one transaction needs. Set on every connection."""
 
 REFERENCE_TABLES = ("checkpoint",)
-DISTRIBUTED_TABLES = {"passage": "plate"}
+DISTRIBUTED_TABLES = {"passage": "plate", "passage_hold": "plate"}
+"""By which column; shards of the same plates lie together."""
+
+_IS_USED: Final = "kakou_citus"
+ENGINE_OPTIONS: Final = {_IS_USED: True}
+"""Execution options of an engine on a cluster; see :func:`is_used`."""
 
 COMPANIONS = """
 SELECT b.plate, count(DISTINCT b.checkpoint_id) AS places, count(*) AS times
@@ -52,6 +66,11 @@ def version(connection: Connection) -> tuple[int, ...] | None:
         text("SELECT extversion FROM pg_extension WHERE extname = 'citus'")
     ).scalar()
     return tuple(int(part) for part in str(found).split("-")[0].split(".")) if found else None
+
+
+def is_used(session: Session) -> bool:
+    """Whether the settings say that passages are distributed; asks no database."""
+    return bool(session.get_bind().get_execution_options().get(_IS_USED))
 
 
 def is_distributed(connection: Connection, table: str) -> bool:
@@ -113,8 +132,10 @@ def distribute(connection: Connection, shards: int) -> list[str]:
             done.append(table)
     for table, column in DISTRIBUTED_TABLES.items():
         if not is_distributed(connection, table):
+            beside = "default" if table == "passage" else "passage"
             connection.execute(
-                text("SELECT create_distributed_table(:t, :c)"), {"t": table, "c": column}
+                text("SELECT create_distributed_table(:t, :c, colocate_with => :b)"),
+                {"t": table, "c": column, "b": beside},
             )
             done.append(table)
     return done

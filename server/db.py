@@ -12,18 +12,34 @@ read has to be thrown away later. WAL lets readers go on meanwhile; ``synchronou
 acknowledged commit survive a power cut.
 """
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from server import citus
 from server.errors import InvalidRequest, SettingsError, Unavailable
@@ -162,6 +178,7 @@ def make_engine(settings: Settings, *, read_only: bool = False) -> Engine:
         max_overflow=40,
         pool_timeout=database.busy_timeout_ms / 1000,
         hide_parameters=True,  # errors are logged, and parameters hold plates
+        execution_options=citus.ENGINE_OPTIONS if database.distributed == "citus" else {},
         connect_args={"options": options, "application_name": "kakou", "connect_timeout": 5},
     )
     _ping_the_idle(engine)
@@ -207,6 +224,16 @@ def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
     def begun(connection: Connection) -> None:
         kind = connection.get_execution_options().get(_BEGIN, "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def among(
+    session: Session, attribute: InstrumentedAttribute[str], values: Sequence[str]
+) -> ColumnElement[bool]:
+    """``attribute IN values`` as one parameter, however many values there are."""
+    if session.get_bind().dialect.name == "sqlite":
+        each = func.json_each(json.dumps(list(values))).table_valued(column("value", Text))
+        return attribute.in_(select(each.c.value))
+    return attribute == func.any(bindparam(None, list(values), type_=ARRAY(Text())))
 
 
 def next_number(session: Session, name: str) -> int:

@@ -159,6 +159,8 @@ def make(connection: Connection, of: Partitioned, name: str, days: Days) -> None
         f"DELETE FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
     ]
     if citus.is_distributed(connection, of.table):
+        # takes the whole table, too: first, as whoever reads it does, or the two wait in a circle
+        steps.insert(0, f"LOCK TABLE {of.table} IN ACCESS EXCLUSIVE MODE")
         steps.append(f"CREATE TABLE {name} PARTITION OF {of.table} {bounds}")
     else:  # attaching locks the parent less than PARTITION OF does
         steps += [

@@ -176,9 +176,10 @@ def _delete_loose(database: Database, table: str, before: datetime) -> int:
     """Row by row, a few at a time, checkpoint by checkpoint: that is how the index leads to them."""
     with database.read() as session:
         places = list(session.scalars(text(f"SELECT DISTINCT checkpoint_id FROM {table}")))  # noqa: S608 - names of ours
-    row = "rowid" if database.is_sqlite else "ctid"
+    # by key: where a row lies (ctid) says nothing on a cluster, each shard has a row there
     statement = text(
-        f"DELETE FROM {table} WHERE {row} IN (SELECT p.{row} FROM {table} p "  # noqa: S608 - names of ours
+        f"DELETE FROM {table} WHERE (plate, captured_at, passage_id) IN ("  # noqa: S608 - names of ours
+        f"SELECT p.plate, p.captured_at, p.passage_id FROM {table} p "
         f"WHERE p.checkpoint_id = :place AND p.captured_at < :t AND NOT {_IS_HELD} "
         f"LIMIT {_AT_ONCE})"
     )

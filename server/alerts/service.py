@@ -7,13 +7,13 @@ one vehicle, and two operators never both sign.
 """
 
 from collections import Counter as Counted
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from server.alerts.states import AlertState
@@ -257,36 +257,43 @@ def _is_asked_for_by(unit: str) -> ColumnElement[bool]:
     )
 
 
-def _joined(sight: Sight) -> Select[Alert, WatchlistEntry, Passage]:
-    # the passage may have been removed by retention; its alert stays
+def _joined(sight: Sight) -> Select[Alert, WatchlistEntry]:
     return (
-        select(Alert, WatchlistEntry, Passage)
+        select(Alert, WatchlistEntry)
         .join(WatchlistEntry, WatchlistEntry.id == Alert.entry_id)
-        .outerjoin(
-            Passage,
-            and_(
-                Passage.captured_at == Alert.captured_at,
-                Passage.passage_id == Alert.passage_id,
-                Passage.plate == Alert.plate,
-            ),
-        )
         .where(*sight.conditions(Alert))
     )
 
 
-def _views(
-    session: Session, query: Select[Alert, WatchlistEntry, Passage]
-) -> tuple[AlertView, ...]:
+def _views(session: Session, query: Select[Alert, WatchlistEntry]) -> tuple[AlertView, ...]:
     rows = session.execute(query).all()
+    passages = _passages(session, [row.Alert for row in rows])
     place_of = places(session, [row.Alert.checkpoint_id for row in rows])
-    return tuple(_view(row, place_of) for row in rows)
+    return tuple(
+        _view(
+            row.Alert, row.WatchlistEntry, passages.get(row.Alert.passage_id),
+            place_of.get(row.Alert.checkpoint_id),
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def _passages(session: Session, alerts: Iterable[Alert]) -> dict[UUID, Passage]:
+    """The passages of alerts, by their keys; retention may have removed some.
+
+    Not joined to them: where passages lie on other machines, a join would fetch them all.
+    """
+    keys = {(alert.plate, alert.captured_at, alert.passage_id) for alert in alerts}
+    if not keys:
+        return {}
+    key = tuple_(Passage.plate, Passage.captured_at, Passage.passage_id)
+    found = session.scalars(select(Passage).where(key.in_(sorted(keys))))
+    return {passage.passage_id: passage for passage in found}
 
 
 def _view(
-    row: Row[Alert, WatchlistEntry, Passage], place_of: dict[str, CheckpointPlace]
+    alert: Alert, entry: WatchlistEntry, passage: Passage | None, place: CheckpointPlace | None
 ) -> AlertView:
-    alert, entry, passage = row
-    place = place_of.get(alert.checkpoint_id)
     return AlertView(
         id=alert.id,
         changed_seq=alert.changed_seq,

@@ -27,12 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from server import citus
 from server.analyses.companions import Cell
 from server.analyses.finding import Proof
 from server.analyses.sighting import Sighting
 from server.auth.sight import Sight
 from server.checkpoints.service import places
-from server.passages.search import among
+from server.db import among
 from server.passages.view import PassageView, view_of
 from server.tables import Passage
 
@@ -134,16 +135,14 @@ def neighbours(
             .table_valued("place", "low", "high")
             .render_derived()
         )
-        # OFFSET 0 keeps the planner from turning the walks down the index into one scan
-        inner = (
-            wanted.where(
-                other.checkpoint_id == each.c.place,
-                other.captured_at >= each.c.low,
-                other.captured_at <= each.c.high,
-            )
-            .offset(0)
-            .lateral()
+        inside = wanted.where(
+            other.checkpoint_id == each.c.place,
+            other.captured_at >= each.c.low,
+            other.captured_at <= each.c.high,
         )
+        # OFFSET 0 keeps the planner from turning the walks down the index into one scan; Citus,
+        # which sends the windows to all its workers, refuses it
+        inner = (inside if citus.is_used(session) else inside.offset(0)).lateral()
         for row in session.execute(select(*inner.c).select_from(each).join(inner, true())):
             found[row.passage_id] = _sighting(row)
     return list(found.values())

@@ -13,9 +13,10 @@ router = APIRouter(prefix="/api/v1", tags=["checkpoints"])
 @router.get("/checkpoints")
 def get_checkpoints(account: Operator, context: Context) -> tuple[CheckpointView, ...]:
     """List the checkpoints of one's areas with cameras, their state and the latest passage."""
+    now = context.clock()
     with context.database.read() as session:
-        sight = sight_of(session, account, context.clock(), context.settings)
-        return tuple(c for c in list_checkpoints(session) if sight.covers(c.place.id))
+        sight = sight_of(session, account, now, context.settings)
+        return tuple(c for c in list_checkpoints(session, now) if sight.covers(c.place.id))
 
 
 @router.get("/agents")

@@ -3,17 +3,26 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from server.auth.agents import AgentIdentity
+from server.db import among
 from server.errors import InvalidRequest, NotFound
 from server.tables import Agent, AgentCamera, Camera, Checkpoint, Passage
 from server.wire import Heartbeat
 
+_LOOKS_BACK = (
+    timedelta(minutes=10),
+    timedelta(hours=2),
+    timedelta(days=1),
+    timedelta(days=12),
+    timedelta(days=144),
+    None,
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -122,7 +131,7 @@ def places(session: Session, ids: Iterable[str] | None = None) -> dict[str, Chec
     return {row.id: place_of(row) for row in session.scalars(query)}
 
 
-def list_checkpoints(session: Session) -> tuple[CheckpointView, ...]:
+def list_checkpoints(session: Session, now: datetime) -> tuple[CheckpointView, ...]:
     """All checkpoints with cameras and latest passage, by identifier."""
     agents: dict[str, list[str]] = {}
     for agent_id, camera_id in session.execute(
@@ -132,15 +141,37 @@ def list_checkpoints(session: Session) -> tuple[CheckpointView, ...]:
     cameras: dict[str, list[CameraView]] = {}
     for row in session.scalars(select(Camera).order_by(Camera.id)):
         cameras.setdefault(row.checkpoint_id, []).append(_camera(row, agents.get(row.id, [])))
-    last = (
-        select(func.max(Passage.captured_at))
-        .where(Passage.checkpoint_id == Checkpoint.id)
-        .scalar_subquery()
-    )
+    rows = session.scalars(select(Checkpoint).order_by(Checkpoint.id)).all()
+    last_at = last_passages(session, [row.id for row in rows], now)
     return tuple(
-        CheckpointView(place_of(row), tuple(cameras.get(row.id, ())), last_at)
-        for row, last_at in session.execute(select(Checkpoint, last).order_by(Checkpoint.id))
+        CheckpointView(place_of(row), tuple(cameras.get(row.id, ())), last_at.get(row.id))
+        for row in rows
     )
+
+
+def last_passages(
+    session: Session, checkpoint_ids: Iterable[str], now: datetime
+) -> dict[str, datetime]:
+    """When somebody passed each of these checkpoints last; those that nobody ever did are left out.
+
+    Most have seen somebody in the last minutes. Only for the others it is looked further back, so
+    that no look goes through much: what is silent has few passages.
+    """
+    found: dict[str, datetime] = {}
+    silent = set(checkpoint_ids)
+    for back in _LOOKS_BACK:
+        if not silent:
+            break
+        query = (
+            select(Passage.checkpoint_id, func.max(Passage.captured_at))
+            .where(among(session, Passage.checkpoint_id, sorted(silent)))
+            .group_by(Passage.checkpoint_id)
+        )
+        if back is not None:
+            query = query.where(Passage.captured_at >= now - back)
+        found.update((row[0], row[1]) for row in session.execute(query))
+        silent.difference_update(found)
+    return found
 
 
 def list_agents(session: Session) -> tuple[AgentView, ...]:

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from anpr.plate import Difference, differences
 from server.auth.sight import Sight
+from server.db import among
 from server.errors import InvalidRequest
 from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import normal_pattern, whole_plate
-from server.passages.search import MAX_NEAR, among
+from server.passages.search import MAX_NEAR
 from server.tables import Passage, Plate, PlateCandidate
 
 _MOST_SHOWN = 2_000

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from anpr.plate import UNREAD
-from server.db import Database
+from server.db import Database, among
 from server.settings import Settings
 from server.tables import Checkpoint, Passage
 from server.tables_travel import TravelMark, TravelPair, TravelPlace, TravelTurn
@@ -33,6 +33,7 @@ MARK: Final = "moves"
 MOST: Final = 60_000
 """A pair with more drives has its counts halved: what was long ago weighs less and less."""
 _SPAN = timedelta(hours=6)
+_FIRST_LOOK = timedelta(minutes=1)
 _AT_ONCE = 400
 _AGREE_S = 20.0
 
@@ -128,14 +129,20 @@ def clock_offsets(session: Session) -> dict[str, float]:
 
 def _first(session: Session, settled: datetime) -> datetime | None:
     """Where to begin: the oldest passage of the last week."""
-    week = settled - timedelta(days=7)
-    oldest = (
-        select(func.min(Passage.captured_at))
-        .where(Passage.checkpoint_id == Checkpoint.id, Passage.captured_at >= week)
-        .scalar_subquery()
-    )
-    first = session.scalar(select(func.min(oldest)).select_from(Checkpoint))
-    return None if first is None else max(week, first - timedelta(seconds=1))
+    places = list(session.scalars(select(Checkpoint.id)))
+    since, span = settled - timedelta(days=7), _FIRST_LOOK
+    while since < settled:  # where there is nothing yet looking is cheap, so each look is longer
+        oldest = session.scalar(
+            select(func.min(Passage.captured_at)).where(
+                among(session, Passage.checkpoint_id, places),
+                Passage.captured_at >= since,
+                Passage.captured_at < since + span,
+            )
+        )
+        if oldest is not None:
+            return max(settled - timedelta(days=7), oldest - timedelta(seconds=1))
+        since, span = since + span, span * 4
+    return None
 
 
 def _on_time(seen: Sightings, offsets: dict[str, float]) -> Sightings:

@@ -21,9 +21,10 @@ from anpr.watch import (
     shape_of,
 )
 from server.auth.sight import Sight
+from server.db import among
 from server.passages.areas import Polygon, within
 from server.passages.known import KnownPlates
-from server.passages.search import MAX_NEAR, MAX_PLATES, among
+from server.passages.search import MAX_NEAR, MAX_PLATES
 from server.settings import Settings
 from server.tables import Passage
 from server.watchlists.entries import NewEntry, hours_of

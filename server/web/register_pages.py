@@ -119,7 +119,7 @@ def checkpoints(request: Request, context: Context, account: Operator) -> Respon
         sight = sight_of(session, account, now, context.settings)
         rows = [
             checkpoint_row(one, agents, now)
-            for one in list_checkpoints(session)
+            for one in list_checkpoints(session, now)
             if sight.covers(one.place.id)
         ]
     return render(

@@ -35,6 +35,7 @@ from server.context import AppContext
 from server.db import Database
 from server.settings import Settings
 from server.tables import AgentToken
+from tests.server import cluster
 
 NOW = datetime(2026, 11, 22, 10, 15, 0, tzinfo=UTC)
 PASSWORD = "correct horse"
@@ -267,7 +268,14 @@ def prepare(settings: Settings) -> None:
 # ---- engines
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+ENGINES = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.postgres),
+    *(["citus"] if cluster.DSN else []),
+]
+
+
+@pytest.fixture(params=ENGINES)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of a prepared database; the test runs once per engine."""
     return make_settings(request, tmp_path)
@@ -324,8 +332,26 @@ def serving(settings: Settings, clock: SteppingClock) -> Iterator[Site]:
 
 
 def make_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    on = {"sqlite": _on_sqlite, "postgresql": _on_postgresql}[request.param]
+    on = {"sqlite": _on_sqlite, "postgresql": _on_postgresql, "citus": _on_citus}[request.param]
     return on(request, tmp_path)
+
+
+def _on_citus(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    prepared: cluster.Prepared = request.getfixturevalue("citus_prepared")
+    return prepared.give(tmp_path / "server")
+
+
+@pytest.fixture(scope="session")
+def citus_prepared(
+    quick_passwords: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[cluster.Prepared]:
+    """The cluster that the environment names, prepared and distributed."""
+    folder = tmp_path_factory.mktemp("citus")
+    cluster.drop_all()
+    prepare(cluster.settings_of(folder))
+    prepared = cluster.Prepared(folder)
+    yield prepared
+    prepared.close()
 
 
 def _on_sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:

@@ -44,7 +44,9 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
                 "score": place[1],
                 "alternatives": [
                     {"char": place[at], "score": place[at + 1]} for at in range(2, len(place), 2)
-                ],
+                ]
+                if len(place) > 2
+                else [],
             }
             for place in self.characters_
         ]
@@ -53,8 +55,8 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
         """As the wire has it."""
         first, last, frames, reads, votes = self.track_
         return {
-            "first_at": _instant(captured_at, first),
-            "last_at": _instant(captured_at, last),
+            "first_at": instant_text(captured_at, first),
+            "last_at": instant_text(captured_at, last),
             "frames": frames,
             "reads": reads,
             "votes": votes,
@@ -85,7 +87,7 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
                 "size_bytes": size_bytes,
                 "width_px": width_px,
                 "height_px": height_px,
-                "captured_at": _instant(captured_at, offset_us),
+                "captured_at": instant_text(captured_at, offset_us),
             }
             for role, sha256, size_bytes, width_px, height_px, offset_us in self.evidence_
         ]
@@ -118,6 +120,9 @@ def offset_us(instant: datetime, captured_at: datetime) -> int:
     return (instant - captured_at) // _MICROSECOND
 
 
-def _instant(captured_at: datetime, offset: int) -> str:
-    instant = captured_at.astimezone(UTC) + timedelta(microseconds=offset)
-    return instant.isoformat().replace("+00:00", "Z")
+def instant_text(captured_at: datetime, offset: int) -> str:
+    """The instant so many microseconds from an aware one, as the wire spells it."""
+    instant = captured_at if captured_at.tzinfo is UTC else captured_at.astimezone(UTC)
+    if offset:
+        instant += timedelta(microseconds=offset)
+    return instant.isoformat()[:-6] + "Z"

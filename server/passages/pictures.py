@@ -7,10 +7,8 @@ any other look at it: what is protected, out of one's area or too old by now is 
 address that was given out before.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 from urllib.parse import quote
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from server import holds
 from server.auth.sight import Sight
+from server.detail import PassageDetail, instant_text
 from server.tables import Passage, PassageHold
 
 
@@ -43,15 +42,26 @@ class PictureOf:
     passage_id: UUID
 
 
-def evidence_views(row: Passage) -> tuple[EvidenceView, ...]:
+def evidence_views(
+    checkpoint_id: str, captured_at: datetime, passage_id: UUID, detail: PassageDetail
+) -> tuple[EvidenceView, ...]:
     """The pictures of a passage."""
     # an instant and a UUID hold nothing that an address would have to escape
     of = (
-        f"checkpoint_id={quote(row.checkpoint_id)}"
-        f"&captured_at={row.captured_at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}"
-        f"&passage_id={row.passage_id}"
+        f"checkpoint_id={quote(checkpoint_id)}&captured_at={instant_text(captured_at, 0)}"
+        f"&passage_id={passage_id}"
     )
-    return tuple(_view(item, of) for item in row.evidence)
+    return tuple(
+        EvidenceView(
+            role,
+            sha256,
+            f"/evidence/{sha256}?{of}",
+            width_px,
+            height_px,
+            instant_text(captured_at, offset_us),
+        )
+        for role, sha256, _, width_px, height_px, offset_us in detail.evidence_
+    )
 
 
 def may_see_picture(session: Session, sha256: str, of: PictureOf, sight: Sight) -> bool:
@@ -73,14 +83,3 @@ def may_see_picture(session: Session, sha256: str, of: PictureOf, sight: Sight) 
         return True
     key = (row.plate, row.captured_at, row.passage_id, holds.FOR_ALERT)
     return session.get(PassageHold, key) is not None
-
-
-def _view(item: Mapping[str, Any], of: str) -> EvidenceView:
-    return EvidenceView(
-        role=item["role"],
-        sha256=item["sha256"],
-        url=f"/evidence/{item['sha256']}?{of}",
-        width_px=item["width_px"],
-        height_px=item["height_px"],
-        captured_at=item["captured_at"],
-    )

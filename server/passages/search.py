@@ -11,9 +11,10 @@ import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, literal, select, tuple_
+from sqlalchemy import ColumnElement, Row, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from server.auth.sight import Sight
@@ -24,7 +25,7 @@ from server.passages.areas import Circle, Polygon, within
 from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import is_pattern, like_of, normal_pattern, whole_plate
-from server.passages.view import PassageView, view_of
+from server.passages.view import COLUMNS, PassageView, view_of
 from server.tables import Checkpoint, Passage, Plate, PlateCandidate
 
 MAX_PLATES = 5_000
@@ -166,7 +167,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
     known: KnownPlates,
     now: datetime,
     wanted: int,
-) -> Iterator[Passage]:
+) -> Iterator[Row[Any]]:
     since = sight.reach(query.since)
     way = _way(session, query, sight, known, now)
     if way.nothing:
@@ -177,7 +178,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
             yield from newest
             return
     statement = (
-        select(Passage)
+        select(*COLUMNS)
         .where(*way.conditions, *_looks(query), *sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
     )
@@ -197,7 +198,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
             part = part.where(Passage.captured_at >= low)
         if high is not None:
             part = part.where(Passage.captured_at < high)
-        found = session.scalars(part.limit(wanted)).all()
+        found = session.execute(part.limit(wanted)).all()
         yield from found
         wanted -= len(found)
         if wanted <= 0:
@@ -249,7 +250,7 @@ def _newest_of(
     since: datetime | None,
     known: KnownPlates,
     wanted: int,
-) -> list[Passage] | None:
+) -> list[Row[Any]] | None:
     """The newest passages of many plates, by when each was seen last; None if that cannot tell.
 
     The ``wanted`` newest passages are of no more plates, and a plate that was seen last before so
@@ -270,13 +271,13 @@ def _newest_of(
     seen.sort(key=lambda one: one[1], reverse=True)
     cut = seen[wanted][1] if len(seen) > wanted else None  # of the first that is left out
     newest = lately | {plate for plate, _ in seen[:wanted]}
-    statement = select(Passage).where(among(session, Passage.plate, sorted(newest)))
+    statement = select(*COLUMNS).where(among(session, Passage.plate, sorted(newest)))
     if since is not None:
         statement = statement.where(Passage.captured_at >= since)
     if cut is not None:
         statement = statement.where(Passage.captured_at > cut)
     order = (Passage.captured_at.desc(), Passage.passage_id.desc())
-    found = list(session.scalars(statement.order_by(*order).limit(wanted)))
+    found = list(session.execute(statement.order_by(*order).limit(wanted)))
     is_whole = cut is None or (since is not None and since > cut)
     return found if is_whole or len(found) == wanted else None
 
@@ -352,7 +353,7 @@ def _looks(query: PassageQuery) -> Iterator[ColumnElement[bool]]:
         yield Passage.speed_kmh <= query.max_speed_kmh
 
 
-def _to_cursor(row: Passage) -> str:
+def _to_cursor(row: Row[Any]) -> str:
     text = f"{row.captured_at.astimezone(UTC).isoformat()} {row.passage_id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

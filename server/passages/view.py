@@ -6,9 +6,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
+
 from server.checkpoints.service import CheckpointPlace
 from server.passages.pictures import EvidenceView, evidence_views
 from server.tables import Passage
+
+COLUMNS = tuple(Passage.__table__.columns)
+"""What a statement selects whose rows are only shown: whole objects, which the session watches for
+changes, take as long again to make as PostgreSQL takes to find them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +51,36 @@ class PassageView:
         return next((picture for picture in self.evidence if picture.role == role), None)
 
 
-def view_of(row: Passage, place: CheckpointPlace | None) -> PassageView:
-    """Build the view; a checkpoint that is no longer registered shows its identifier."""
-    quad, box = row.plate_quad_px, row.vehicle_box_px
+def view_of(row: Passage | Row[Any], place: CheckpointPlace | None) -> PassageView:
+    """Build the view of a passage, or of a row of its columns (:data:`COLUMNS`).
+
+    A checkpoint that is no longer registered shows its identifier.
+    """
+    detail, at = row.detail, row.captured_at
+    quad, box = detail.plate_quad_px(), detail.box_px
     return PassageView(
-        passage_id=row.passage_id,
-        plate=row.plate,
-        plate_state=row.plate_state,
-        plate_color=row.plate_color,
-        plate_kind=row.plate_kind,
-        plate_score=row.plate_score,
-        captured_at=row.captured_at,
-        received_at=row.received_at,
-        checkpoint=place
-        or CheckpointPlace(row.checkpoint_id, row.checkpoint_id, "", 0.0, 0.0, "", ""),
-        camera_id=row.camera_id,
-        agent_id=row.agent_id,
-        direction=row.direction,
-        lane=row.lane,
-        speed_kmh=row.speed_kmh,
-        vehicle_color=row.vehicle_color,
-        clock_flag=row.clock_flag,
-        clock_offset_ms=row.clock_offset_ms,
-        delivery=row.delivery,
-        characters=tuple(row.characters),
-        track=row.track,
-        models=row.models,
-        evidence=evidence_views(row),
-        plate_quad_px=tuple((x, y) for x, y in quad) if quad is not None else None,
-        vehicle_box_px=tuple(box) if box is not None else None,
+        row.passage_id,
+        row.plate,
+        row.plate_state,
+        row.plate_color,
+        row.plate_kind,
+        row.plate_score,
+        at,
+        row.received_at,
+        place or CheckpointPlace(row.checkpoint_id, row.checkpoint_id, "", 0.0, 0.0, "", ""),
+        row.camera_id,
+        row.agent_id,
+        row.direction,
+        row.lane,
+        row.speed_kmh,
+        row.vehicle_color,
+        row.clock_flag,
+        row.clock_offset_ms,
+        row.delivery,
+        tuple(detail.characters()),
+        detail.track(at),
+        detail.models(),
+        evidence_views(row.checkpoint_id, at, row.passage_id, detail),
+        tuple((x, y) for x, y in quad) if quad is not None else None,
+        None if box is None else tuple(box),
     )

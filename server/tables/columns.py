@@ -30,7 +30,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give the zone back."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+        if dialect.name == "sqlite":
+            return value.replace(tzinfo=UTC)
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 class Packed(TypeDecorator[PassageDetail]):

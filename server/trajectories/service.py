@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from anpr.plate import look_alikes
@@ -15,7 +15,7 @@ from server.errors import InvalidRequest
 from server.passages.known import KnownPlates
 from server.passages.lookup import Inquiry, in_utc
 from server.passages.patterns import ANY_ONE, ANY_RUN, normal_pattern
-from server.passages.view import PassageView, view_of
+from server.passages.view import COLUMNS, PassageView, view_of
 from server.settings import Settings, TrajectorySettings
 from server.tables import Passage
 from server.trajectories.build import build_trajectory
@@ -50,7 +50,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     if since is not None and until is not None and since >= until:
         raise InvalidRequest("until: must be after since", field="until")
     passages = (
-        select(Passage)
+        select(*COLUMNS)
         .where(*sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
     )
@@ -59,18 +59,18 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     if until is not None:
         passages = passages.where(Passage.captured_at < until)
     own = passages.where(Passage.plate == plate).limit(settings.max_sightings + 1)
-    rows = list(session.scalars(own))
+    rows = list(session.execute(own))
     truncated = len(rows) > settings.max_sightings
     rows = rows[: settings.max_sightings]
-    alike: list[Passage] = []
+    alike: list[Row[Any]] = []
     if look_alikes and rows:
         near = passages.where(
             Passage.plate.in_(look_alikes),
             Passage.captured_at >= rows[-1].captured_at - _NEAR,
             Passage.captured_at <= rows[0].captured_at + _NEAR,
         )
-        alike = list(session.scalars(near.limit(_MOST_LOOK_ALIKES)))
-    place_of = places(session, [row.checkpoint_id for row in (*rows, *alike)])
+        alike = list(session.execute(near.limit(_MOST_LOOK_ALIKES)))
+    place_of = places(session, {row.checkpoint_id for row in (*rows, *alike)})
     return build_trajectory(
         plate,
         _views(rows, place_of),
@@ -81,7 +81,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     )
 
 
-def _views(found: Sequence[Passage], place_of: Mapping[str, CheckpointPlace]) -> list[PassageView]:
+def _views(found: Sequence[Row[Any]], place_of: Mapping[str, CheckpointPlace]) -> list[PassageView]:
     """What a route is built of; not at checkpoints without a position."""
     return [
         view_of(row, place_of[row.checkpoint_id]) for row in found if row.checkpoint_id in place_of

@@ -179,7 +179,7 @@ class CityCompanions(Question):
 
 
 class CityClones(Question):
-    """All plates that cannot be one vehicle's (全域套牌); feeds the queue of clones."""
+    """All plates that cannot be one vehicle's (全域套牌); feeds the queue of clones if all is seen."""
 
     kind: Literal["clones"] = "clones"
 

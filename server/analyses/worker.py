@@ -87,7 +87,8 @@ class Work:
                 desk, question, frame,
                 lambda step, share: self._tell(step, 0.3 + 0.65 * share),
             )  # fmt: skip
-        self._keep(job, found, examined=frame.select("plate").collect().height)
+        everything = sight.checkpoint_ids is None and not sight.hidden_plates
+        self._keep(job, found, examined=frame.select("plate").collect().height, queued=everything)
         forget(self._settings, utc_now())
 
     def _sight(self, session: Session, job: AnalysisJob) -> Sight:
@@ -107,9 +108,10 @@ class Work:
         # without the case: the pace of his queries was kept when he asked
         return sight_of(session, account, now, self._settings)
 
-    def _keep(self, job: AnalysisJob, found: Mined, *, examined: int) -> None:
+    def _keep(self, job: AnalysisJob, found: Mined, *, examined: int, queued: bool) -> None:
+        """Commit what was found. Verdicts on a part of the city are nobody's but the asker's."""
         with self._database.write() as session:
-            if found.verdicts and job.user_name is None:
+            if found.verdicts and queued:
                 enqueue(session, found.verdicts, utc_now())
             jobs.finish(
                 session, job.id, self._runner, utc_now(),

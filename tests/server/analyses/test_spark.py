@@ -14,7 +14,13 @@ from polars.testing import assert_frame_equal
 
 from server.analyses import mining, mining_spark
 from server.analyses.companions import CompanionRules
+from server.analyses.worker import Work
+from tests.server.analyses.test_answers import FRIEND, ME, STRANGER, drive, no_upkeep, sent
+from tests.server.analyses.test_jobs import opened
+from tests.server.analyses.test_jobs import start as start_job
+from tests.server.conftest import Site
 
+__all__ = ["no_upkeep"]
 pytestmark = [
     pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is missing: make spark"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -94,3 +100,25 @@ def test_flow_is_what_polars_counts(spark: Any, day: Path) -> None:
     theirs = mining_spark.city_flow(mining_spark.read(spark, [day]))
     assert_frame_equal(ours, theirs)
     assert ours["vehicles"].sum() == pl.scan_parquet(day).collect().height
+
+
+def test_a_job_on_the_cluster_leaves_the_findings_of_one_on_this_machine(
+    spark: Any, sqlite_site: Site
+) -> None:
+    """The worker's own way: claim, day files, mining by the chosen engine, findings kept."""
+    assert spark.version
+    site = sqlite_site
+    sent(site, *drive(ME, range(5)), *drive(FRIEND, range(4), 8), *drive(STRANGER, range(2), 9))
+    officer = site.as_role("officer")
+    answers = []
+    for engine in ("polars", "spark"):  # the last one in this file: a worker ends its session
+        chosen = {"engine": engine, "spark_master": "local[2]"}
+        analyses = site.settings.analyses.model_copy(update=chosen)
+        settings = site.settings.model_copy(update={"analyses": analyses})
+        job = start_job(officer, "companions")
+        assert Work(settings, site.context.database, "worker").run()
+        answers.append(opened(officer, job))
+    assert [answer["job"]["state"] for answer in answers] == ["done", "done"]
+    ours, theirs = (answer["findings"] for answer in answers)
+    assert ours == theirs
+    assert {ours[0]["plate"], ours[0]["other_plate"]} == {ME, FRIEND}

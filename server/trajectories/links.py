@@ -6,22 +6,35 @@ number and its time: as many as ``k`` misses, and as long as ``i`` to ``k`` and 
 a road network was taken in, it says by itself which checkpoints are neighbours.
 """
 
-from collections.abc import Mapping
+import heapq
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from server.trajectories.model import TravelModel
+from server.trajectories.neighbours import PRIOR_MISSED, City
 from server.trajectories.sketch import FEW, Expected
 
-_ALIKE: Final = 0.2
-_ALIKE_S: Final = 20.0
-_PRIOR_MISSED: Final = 0.04
-_PRIOR_WEIGHT: Final = 25.0
-_MOST_MISSED: Final = 0.5
-_ENOUGH: Final = 8
+WAYS_ON: Final = 24
+"""No road junction has more neighbours; where counts say otherwise, the most driven are tried."""
+RAREST: Final = 1e-4
+"""Who drives on so rarely is not thought to have driven there."""
+UNKNOWN_MISSED: Final = 0.02
+"""A checkpoint that is thought to see everybody still misses so many."""
+_BACK_OFF: Final = 5.0
+
+Way = tuple[str, float]
+"""A neighbour, and minus the logarithm of the share that drives on to it."""
 
 
 class Links:
-    """Neighbours of a model, with how much drives between them; worked out as they are asked for."""
+    """Neighbours of a model, with how much drives between them.
+
+    Who follows whom is worked out for the whole city at the first question, shares as they are
+    asked for.
+    """
 
     def __init__(
         self, model: TravelModel, roads: Mapping[str, Mapping[str, float]] | None = None
@@ -29,19 +42,41 @@ class Links:
         """``roads[a][b]``: seconds from a checkpoint to its neighbours by the road network."""
         self.model = model
         self.roads = roads
-        self._missed: dict[str, float] = {}
-        self._between: dict[tuple[str, str], dict[str, int]] = {}
+        self._lock = threading.Lock()
+        self._city: City | None = None
         self._onward: dict[str, dict[str, float]] = {}
-        self._shares: dict[tuple[str, str | None], dict[str, float]] = {}
+        self._total: dict[str, float] = {}
+        self._most_driven: dict[str, tuple[str, ...]] = {}
+        self._turned: dict[tuple[str, str], tuple[dict[str, float], float]] = {}
+        self._ways: dict[tuple[str, str | None], tuple[Way, ...]] = {}
         self.took: dict[tuple[str, str, int], Expected] = {}
         """What drives to neighbours take, as far as somebody has asked (paths.leg_times)."""
 
+    def prepare(self) -> None:
+        """Work out who follows whom, so that no question waits for it."""
+        with self._lock:
+            if self._city is None:
+                self._city = City(self.model)
+
+    @property
+    def city(self) -> City:
+        """Who follows whom, as counts tell."""
+        if self._city is None:
+            self.prepare()
+        return self._city if self._city is not None else City(self.model)
+
     def missed(self, here: str) -> float:
         """The share of vehicles that a checkpoint seems not to see, 0 to 0.5."""
-        found = self._missed.get(here)
-        if found is None:
-            found = self._missed[here] = self._count_missed(here)
-        return found
+        return self.city.missed.get(here, PRIOR_MISSED)
+
+    def unseen_cost(self, here: str) -> float:
+        """Minus the logarithm of the chance to come past unseen."""
+        return -math.log(max(self.missed(here), UNKNOWN_MISSED))
+
+    @cached_property
+    def least_unseen(self) -> float:
+        """The least :meth:`unseen_cost` of all checkpoints."""
+        return -math.log(max(UNKNOWN_MISSED, PRIOR_MISSED, *self.city.missed.values(), 0.0))
 
     def onward(self, here: str) -> Mapping[str, float]:
         """The neighbours that can be reached from here, and how many drove to each of them."""
@@ -52,96 +87,64 @@ class Links:
 
     def shares(self, here: str, before: str | None) -> Mapping[str, float]:
         """P(the neighbour passed next, seen or not) of those who drive on."""
-        found = self._shares.get((here, before))
-        if found is None:
-            found = self._shares[here, before] = self._count_shares(here, before)
-        return found
+        return {name: self.share(here, before, name) for name in self.onward(here)}
 
-    def _count_shares(self, here: str, before: str | None) -> dict[str, float]:
+    def share(self, here: str, before: str | None, to: str) -> float:
+        """The share of one neighbour; 0 if it is none."""
         onward = self.onward(here)
-        total = sum(onward.values())
-        if not total:
-            return {}
-        turned = self.model.turns.get((before, here), {}) if before is not None else {}
-        counts = {name: turned.get(name, 0) / (1 - self.missed(name)) for name in onward}
-        known = sum(counts.values())
-        return {
-            name: (counts[name] + 5.0 * flow / total) / (known + 5.0)
-            for name, flow in onward.items()
-        }
+        flow = onward.get(to)
+        if not flow:
+            return 0.0
+        total = self._total.get(here)
+        if total is None:
+            total = self._total[here] = sum(onward.values())
+        counts, known = self._turns(here, before)
+        return (counts.get(to, 0.0) + _BACK_OFF * flow / total) / (known + _BACK_OFF)
+
+    def ways_on(self, here: str, before: str | None) -> Sequence[Way]:
+        """The neighbours worth trying, at most :data:`WAYS_ON`, the most driven first."""
+        key = (here, before)
+        found = self._ways.get(key)
+        if found is None:
+            likely = self._most_driven.get(here)
+            onward = self.onward(here)
+            if likely is None:
+                likely = tuple(heapq.nlargest(WAYS_ON, onward, key=onward.__getitem__))
+                self._most_driven[here] = likely
+            # what nobody turned to from there keeps its order
+            turned = self._turns(here, before)[0]
+            names = dict.fromkeys([*likely, *turned])
+            shares = [(name, self.share(here, before, name)) for name in names]
+            best = heapq.nlargest(WAYS_ON, shares, key=lambda way: way[1])
+            found = tuple((name, -math.log(share)) for name, share in best if share >= RAREST)
+            self._ways[key] = found
+        return found
 
     def is_only_way(self, start: str, end: str) -> bool:
         """Whether two neighbours are joined by a road that is well known, and by no other."""
         if end not in self.onward(start):
             return False
         pair = self.model.times.get(start, {}).get(end)
-        return pair is not None and pair.n >= FEW and not self._ways(start, end)
+        return pair is not None and pair.n >= FEW and (start, end) not in self.city.by_way
+
+    def _turns(self, here: str, before: str | None) -> tuple[dict[str, float], float]:
+        """How many drove on to each neighbour who came from ``before``, and all of them."""
+        if before is None:
+            return {}, 0.0
+        found = self._turned.get((before, here))
+        if found is None:
+            onward = self.onward(here)
+            turned = self.model.turns.get((before, here), {})
+            counts = {
+                name: n / (1 - self.missed(name)) for name, n in turned.items() if name in onward
+            }
+            found = self._turned[before, here] = counts, sum(counts.values())
+        return found
 
     def _neighbours(self, here: str) -> dict[str, float]:
+        if self.roads is None or here not in self.roads:
+            return self.city.onward(here)
         seen = self.model.times.get(here, {})
-        if self.roads is not None and here in self.roads:
-            return {
-                name: (pair.n if (pair := seen.get(name)) else 0.0) + 0.5
-                for name in self.roads[here]
-            }
-        found = {}
-        for name, pair in seen.items():
-            if name == here:
-                continue
-            skipped = sum(
-                count * self.missed(by) / (1 - self.missed(by))
-                for by, count in self._ways(here, name).items()
-            )
-            if pair.n > 1.5 * skipped + 2.5 * skipped**0.5 and pair.n - skipped >= 1:
-                found[name] = (pair.n - skipped) / (1 - self.missed(name))
-        most = max(found.values(), default=0.0)
-        return {name: flow for name, flow in found.items() if flow >= most * 0.01}
-
-    def _ways(self, start: str, end: str) -> dict[str, int]:
-        """By which checkpoints between the same drive was seen, and how often."""
-        key = (start, end)
-        ways = self._between.get(key)
-        if ways is None:
-            ways = self._between[key] = {}
-            direct = self.model.times[start][end].whole.expected.q50_s
-            for by in self.model.times.get(start, {}):
-                count = self.model.turns.get((start, by), {}).get(end, 0)
-                if count < 2:
-                    continue
-                longer = (
-                    self.model.times[start][by].whole.expected.q50_s
-                    + self.model.times[by][end].whole.expected.q50_s
-                )
-                if abs(longer - direct) <= _ALIKE * direct + _ALIKE_S:
-                    ways[by] = count
-        return ways
-
-    def _count_missed(self, here: str) -> float:
-        """From those who were seen before and after, once with this checkpoint and once without."""
-        ratios: list[tuple[float, float]] = []
-        for before, onward in self.model.through.get(here, ()):
-            for after, count in onward.items():
-                if count < _ENOUGH or before == after:
-                    continue
-                pair = self.model.times.get(before, {}).get(after)
-                if pair is None:
-                    ratios.append((0.0, count))
-                    continue
-                ways = self._ways(before, after)
-                if here in ways:
-                    ratios.append((pair.n / sum(ways.values()), count))
-        if not ratios:
-            return _PRIOR_MISSED
-        ratios.sort()
-        half, reached = sum(weight for _, weight in ratios) / 2, 0.0
-        odds = 0.0
-        for ratio, weight in ratios:
-            odds = ratio
-            reached += weight
-            if reached >= half:
-                break
-        weight = sum(weight for _, weight in ratios)
-        share = (odds / (1 + odds) * weight + _PRIOR_MISSED * _PRIOR_WEIGHT) / (
-            weight + _PRIOR_WEIGHT
-        )
-        return min(_MOST_MISSED, share)
+        return {
+            name: (pair.n if (pair := seen.get(name)) else 0.0) + 0.5 for name in self.roads[here]
+        }

@@ -81,8 +81,9 @@ class TravelModel:
 
     def expected(self, start: str, end: str, when: int) -> Expected | None:
         """What the pair usually takes; None where nobody was seen to drive it."""
-        sketch = self.sketch(start, end, when)
-        return sketch.expected if sketch is not None and sketch.n else None
+        pair = self.times.get(start, {}).get(end)
+        found = pair.expected(when) if pair is not None and pair.n else None
+        return found if found is not None and found.n else None
 
     def departures(self, here: str) -> float:
         """How many were seen to leave from here, to anywhere or for good."""

@@ -7,12 +7,12 @@ found best first; what is given is never a sighting, and always a probability.
 
 import heapq
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from server.trajectories.links import Links
+from server.trajectories.links import RAREST, UNKNOWN_MISSED, Links, Way
 from server.trajectories.model import merged
 from server.trajectories.sketch import Expected
 
@@ -26,15 +26,9 @@ _LOOKED_AT: Final = 500
 _CANDIDATES: Final = 12
 _WORSE: Final = 9.0
 """Paths a ten-thousandth (in logs) as likely as the best are left out."""
-_WAYS_ON: Final = 24
-"""No road junction has more neighbours; where counts say otherwise, the most driven are tried."""
 _STOPS: Final = 0.03
 """Drivers who stop on the way (petrol, a shop), and for how long on average."""
 _STOP_S: Final = 900.0
-_RAREST: Final = 1e-4
-"""Who drives on so rarely is not thought to have driven there."""
-_UNKNOWN_MISSED: Final = 0.02
-"""A checkpoint that is thought to see everybody still misses so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +90,12 @@ def path_likelihood(  # noqa: PLR0913 - the way, and what is known of it
     prior, legs = 0.0, []
     for number, (here, to) in enumerate(pairwise(places)):
         came_from = places[number - 1] if number else before
-        share = links.shares(here, came_from).get(to, 0.0)
+        share = links.share(here, came_from, to)
         if not share:
             return -math.inf
         prior += math.log(share)
         if number:
-            missed = max(links.missed(here), _UNKNOWN_MISSED)
+            missed = max(links.missed(here), UNKNOWN_MISSED)
             prior += math.log(1 - missed if here in seen else missed)
         legs.append(leg_times(links, here, to, when))
     return prior + log_time(merged(legs), duration_s)
@@ -136,7 +130,11 @@ def log_time(expected: Expected, duration_s: float) -> float:
 def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is known before them
     links: Links, start: str, end: str, duration_s: float, when: int, before: str | None
 ) -> list[tuple[tuple[str, ...], float, Expected]]:
-    """Paths that end at ``end``, with the log of their prior and what they take, best first."""
+    """Paths that end at ``end``, with the log of their prior and what they take, best first.
+
+    A path is only followed where it can still end well: as soon as one way is known, whatever must
+    become much less likely than it is not begun.
+    """
     longest_s = 1.6 * duration_s + 60
     queue: list[tuple[float, int, tuple[str, ...], tuple[Expected, ...], float]] = [
         (0.0, 0, (start,), (), 0.0)
@@ -147,39 +145,39 @@ def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is know
     while queue and looked_at < _LOOKED_AT and len(found) < _CANDIDATES:
         cost, _, path, legs, took_s = heapq.heappop(queue)
         looked_at += 1
-        here = path[-1]
-        if here == end:
+        if path[-1] == end:
             found.append((path[1:-1], -cost, merged(legs)))
-            most = min(most, cost + _WORSE)
             continue
         if cost > most:
             break
-        came_from = path[-2] if len(path) > 1 else before
-        unseen = -math.log(max(links.missed(here), _UNKNOWN_MISSED)) if len(path) > 1 else 0.0
         if len(path) > LONGEST + 1:
             continue
-        for to, share in _ways_on(links.shares(here, came_from), end):
-            if to in path:
-                continue
-            if cost + unseen - math.log(share) > most:
+        here, came_from = path[-1], path[-2] if len(path) > 1 else before
+        so_far = cost + (links.unseen_cost(here) if len(path) > 1 else 0.0)
+        for to, way_cost in _ways_on(links, here, came_from, end):
+            total = so_far + way_cost
+            # who is not there yet has to come past this one unseen, and further
+            least = total if to == end else total + links.unseen_cost(to)
+            if least > most or to in path:
                 continue
             leg = leg_times(links, here, to, when)
             if took_s + leg.q50_s > longest_s:
                 continue
+            if to == end:
+                most = min(most, total + _WORSE)
+            elif total + links.unseen_cost(to) + links.least_unseen > most and not links.share(
+                to, here, end
+            ):
+                continue  # one more between is one too many, and from there nobody drives to the end
             number += 1
-            heapq.heappush(
-                queue,
-                (cost + unseen - math.log(share), number, (*path, to), (*legs, leg),
-                 took_s + leg.q50_s),
-            )  # fmt: skip
+            heapq.heappush(queue, (total, number, (*path, to), (*legs, leg), took_s + leg.q50_s))
     return found
 
 
-def _ways_on(shares: Mapping[str, float], end: str) -> Iterable[tuple[str, float]]:
-    """The neighbours worth trying, with their shares: the most driven, and the end if it is one."""
-    if len(shares) > _WAYS_ON:
-        best = heapq.nlargest(_WAYS_ON, shares.items(), key=lambda way: way[1])
-        if end in shares and all(to != end for to, _ in best):
-            best.append((end, shares[end]))
-        return [way for way in best if way[1] >= _RAREST]
-    return [way for way in shares.items() if way[1] >= _RAREST]
+def _ways_on(links: Links, here: str, came_from: str | None, end: str) -> Iterable[Way]:
+    """The neighbours worth trying: the most driven, and the end if it is one."""
+    ways = links.ways_on(here, came_from)
+    share = links.share(here, came_from, end)
+    if share < RAREST or any(to == end for to, _ in ways):
+        return ways
+    return [*ways, (end, -math.log(share))]

@@ -23,12 +23,13 @@ from server.trajectories.learning import clock_offsets
 from server.trajectories.links import Links
 from server.trajectories.model import TravelModel, guess
 from server.trajectories.route import Traffic
-from server.trajectories.sketch import PairTimes, unpack
+from server.trajectories.sketch import PairTimes
 
 FRESH_S: Final = 30.0
 LEAST: Final = 2
 """A pair driven less often is not worth its memory."""
 _MARGIN = timedelta(minutes=5)
+_AT_ONCE = 10_000
 
 
 @dataclass(slots=True)
@@ -53,13 +54,18 @@ class TrafficCache:
         self._traffic: Traffic | None = None
 
     def get(self, session: Session) -> Traffic:
-        """What is known now, or was half a minute ago."""
-        with self._lock:
+        """What is known now, or was half a minute ago; or while it is being read, just before."""
+        traffic = self._traffic
+        if not self._lock.acquire(blocking=traffic is None):
+            return traffic or self.get(session)
+        try:
             fresh = self._looked_at is not None and time.monotonic() - self._looked_at < FRESH_S
             if self._traffic is None or not fresh:
                 self._traffic = self._read(session)
                 self._looked_at = time.monotonic()
             return self._traffic
+        finally:
+            self._lock.release()
 
     def forget(self) -> None:
         """Read anew at the next question: the road network or a checkpoint has changed."""
@@ -80,24 +86,39 @@ class TrafficCache:
         held = self._held
         # copies of the outer level: who still holds the old model may go on reading it
         model = TravelModel(dict(held.times), dict(held.turns), dict(held.ends), dict(held.starts))
-        return Traffic(Links(model, _roads(session)), place_of, offsets, self._zone)
+        links = Links(model, _roads(session))
+        links.prepare()
+        return Traffic(links, place_of, offsets, self._zone)
 
     def _take(self, session: Session, since: datetime | None) -> None:
         held = self._held
-        pairs = select(TravelPair).where(TravelPair.drives >= LEAST)
-        turns, spots = select(TravelTurn).where(TravelTurn.drives >= LEAST), select(TravelPlace)
+        pairs = select(
+            TravelPair.from_id, TravelPair.to_id, TravelPair.times, TravelPair.changed_at
+        ).where(TravelPair.drives >= LEAST)
+        turns = select(
+            TravelTurn.before_id, TravelTurn.from_id, TravelTurn.to_id, TravelTurn.drives
+        ).where(TravelTurn.drives >= LEAST)
+        spots = select(TravelPlace)
         if since is not None:
             pairs = pairs.where(TravelPair.changed_at > since)
             turns = turns.where(TravelTurn.changed_at > since)
             spots = spots.where(TravelPlace.changed_at > since)
         newest = self._changed_at
-        for pair in session.scalars(pairs):
-            known = held.times.get(pair.from_id, {})
-            held.times[pair.from_id] = known | {pair.to_id: PairTimes(unpack(pair.times))}
-            newest = max(newest or pair.changed_at, pair.changed_at)
-        for turn in session.scalars(turns):
-            key = (turn.before_id, turn.from_id)
-            held.turns[key] = held.turns.get(key, {}) | {turn.to_id: turn.drives}
+        in_parts = {"yield_per": _AT_ONCE}
+        # inner levels are copied before they change: who still holds the old model reads on
+        times: dict[str, dict[str, PairTimes]] = {}
+        for start, end, packed, changed_at in session.execute(pairs, execution_options=in_parts):
+            if start not in times:
+                times[start] = dict(held.times.get(start, {}))
+            times[start][end] = PairTimes(packed)
+            newest = max(newest or changed_at, changed_at)
+        held.times |= times
+        turned: dict[tuple[str, str], dict[str, int]] = {}
+        for before, here, to, drives in session.execute(turns, execution_options=in_parts):
+            if (before, here) not in turned:
+                turned[before, here] = dict(held.turns.get((before, here), {}))
+            turned[before, here][to] = drives
+        held.turns |= turned
         for spot in session.scalars(spots):
             held.ends[spot.checkpoint_id] = spot.ends
             held.starts[spot.checkpoint_id] = spot.starts

@@ -9,10 +9,11 @@ address that was given out before.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from server import holds
@@ -42,14 +43,14 @@ class PictureOf:
     passage_id: UUID
 
 
-def evidence_views(
-    checkpoint_id: str, captured_at: datetime, passage_id: UUID, detail: PassageDetail
-) -> tuple[EvidenceView, ...]:
+def evidence_views(row: Passage | Row[Any]) -> tuple[EvidenceView, ...]:
     """The pictures of a passage."""
+    captured_at: datetime = row.captured_at
+    detail: PassageDetail = row.detail
     # an instant and a UUID hold nothing that an address would have to escape
     of = (
-        f"checkpoint_id={quote(checkpoint_id)}&captured_at={instant_text(captured_at, 0)}"
-        f"&passage_id={passage_id}"
+        f"checkpoint_id={quote(row.checkpoint_id)}&captured_at={instant_text(captured_at, 0)}"
+        f"&passage_id={row.passage_id}"
     )
     return tuple(
         EvidenceView(

@@ -80,7 +80,7 @@ def view_of(row: Passage | Row[Any], place: CheckpointPlace | None) -> PassageVi
         tuple(detail.characters()),
         detail.track(at),
         detail.models(),
-        evidence_views(row.checkpoint_id, at, row.passage_id, detail),
+        evidence_views(row),
         tuple((x, y) for x, y in quad) if quad is not None else None,
         None if box is None else tuple(box),
     )

@@ -8,7 +8,6 @@ a road network was taken in, it says by itself which checkpoints are neighbours.
 
 import heapq
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Final
@@ -42,8 +41,6 @@ class Links:
         """``roads[a][b]``: seconds from a checkpoint to its neighbours by the road network."""
         self.model = model
         self.roads = roads
-        self._lock = threading.Lock()
-        self._city: City | None = None
         self._onward: dict[str, dict[str, float]] = {}
         self._total: dict[str, float] = {}
         self._most_driven: dict[str, tuple[str, ...]] = {}
@@ -54,16 +51,12 @@ class Links:
 
     def prepare(self) -> None:
         """Work out who follows whom, so that no question waits for it."""
-        with self._lock:
-            if self._city is None:
-                self._city = City(self.model)
+        _ = self.city
 
-    @property
+    @cached_property
     def city(self) -> City:
         """Who follows whom, as counts tell."""
-        if self._city is None:
-            self.prepare()
-        return self._city if self._city is not None else City(self.model)
+        return City(self.model)
 
     def missed(self, here: str) -> float:
         """The share of vehicles that a checkpoint seems not to see, 0 to 0.5."""

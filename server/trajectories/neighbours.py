@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.trajectories.model import TravelModel
-from server.trajectories.sketch import medians_s
+from server.trajectories.sketch import PairTimes, medians_s
 
 PRIOR_MISSED: Final = 0.04
 """The share that a checkpoint is thought to miss of which nothing is known."""
@@ -34,7 +34,7 @@ class City:
         self._pairs_of(model)
         turns = self._turns_of(model)
         missed = self._missed(*turns)
-        self.missed = dict(zip(self._names, missed.tolist(), strict=True))
+        self.missed: dict[str, float] = dict(zip(self._names, missed.tolist(), strict=True))
         """By checkpoint, the share of vehicles that it seems not to see, 0 to 0.5."""
         self._flows(missed, *turns)
         ways = np.flatnonzero(self._ways_count)
@@ -55,7 +55,9 @@ class City:
     def _pairs_of(self, model: TravelModel) -> None:
         self._index: dict[str, int] = {}
         self._span: dict[str, tuple[int, int]] = {}
-        starts, ends, pairs = [], [], []
+        starts: list[int] = []
+        ends: list[int] = []
+        pairs: list[PairTimes] = []
         for start, onward in model.times.items():
             a = self._index.setdefault(start, len(self._index))
             self._span[start] = len(pairs), len(pairs) + len(onward)

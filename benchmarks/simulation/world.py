@@ -112,10 +112,14 @@ class World:
         }
 
 
-def simulate(plan: Plan) -> World:
-    """Make the city, drive everybody through it, and let the checkpoints look."""
+def simulate(plan: Plan, city: City | None = None) -> World:
+    """Make the city, drive everybody through it, and let the checkpoints look.
+
+    With ``city`` through that one: the plan's checkpoints, zones and grid are not asked.
+    """
     rng = np.random.default_rng(plan.seed)
-    city = make_city(rng, plan.checkpoints, plan.zones, plan.grid_m)
+    if city is None:
+        city = make_city(rng, plan.checkpoints, plan.zones, plan.grid_m)
     routes = make_routes(rng, city)
     fleet = make_fleet(rng, plan, city)
     agenda = make_agenda(rng, plan, city, fleet)

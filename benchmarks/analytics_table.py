@@ -1,0 +1,81 @@
+"""The table that single questions are asked of: a crowd of ten days, and a year of some who live here.
+
+Four rows in five are the crowd of :mod:`benchmarks.search_data`, a large city's last ten days: they
+make the hours full. The others are a year of a simulated town in trips (:mod:`benchmarks.simulation`,
+its clones, misreads and queues included), some thousand sightings a plate: they make the routes long.
+All of it is learned from as the upkeep would.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from sqlalchemy import text
+
+from benchmarks.search_data import detail_of_agents, load, plates
+from benchmarks.simulation import Plan, simulate
+from benchmarks.simulation.rows import fill
+from server.db import Database
+from server.settings import Settings
+from server.trajectories.learning import learn
+
+PASSAGES_A_YEAR = 3_500
+"""Of a vehicle of the simulated town, on average."""
+DAYS = 364
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What was filled in: plates of the crowd, plates of those who live here, and how long it took."""
+
+    crowd: list[str]
+    residents: list[str]
+    rows: int
+    load_s: float
+    learn_s: float
+
+
+def fill_table(
+    database: Database, settings: Settings, rows: int, now: datetime, seed: int
+) -> Table:
+    """Fill an empty, migrated PostgreSQL with about so many passages, and learn from the last week."""
+    began = time.monotonic()
+    crowd = rows * 4 // 5
+    names = plates(max(1000, crowd * 3 // 10))
+    load(database, settings, crowd, names, now)
+    plan = Plan(
+        seed=seed, days=DAYS, vehicles=max(60, (rows - crowd) // PASSAGES_A_YEAR), checkpoints=120,
+        zones=60, start_at=(now - timedelta(days=DAYS)).replace(hour=16, minute=0, second=0,
+                                                                microsecond=0),
+    )  # fmt: skip
+    world = simulate(plan)
+    seen = world.passages.where(
+        world.passages.seen & (world.passages.at_s < (now - plan.start_at).total_seconds())
+    )
+    fill(database, settings, world, seen, detail_of_agents())
+    with database.write() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        session.execute(
+            text(
+                "INSERT INTO plate (plate, first_seen_at, last_seen_at, passages, added_at)"
+                " SELECT plate, min(captured_at), max(captured_at), count(*), now() FROM passage"
+                " WHERE checkpoint_id LIKE 'sim-%' AND plate_state = 'read' GROUP BY plate"
+                " ON CONFLICT DO NOTHING"
+            )
+        )
+    with database.engine.connect() as connection:
+        settled = connection.execution_options(isolation_level="AUTOCOMMIT")
+        settled.execute(text("SET statement_timeout = 0"))
+        settled.execute(text("VACUUM ANALYZE"))
+    loaded = time.monotonic()
+    while learn(database, settings, now):
+        pass
+    residents = np.unique(world.fleet.plate_of)
+    return Table(
+        names.tolist(),
+        [world.plate_of(vehicle) for vehicle in residents.tolist()],
+        crowd + len(seen),
+        round(loaded - began, 1),
+        round(time.monotonic() - loaded, 1),
+    )

@@ -14,9 +14,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Table, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -32,6 +32,14 @@ GENESIS_HASH = "0" * 64
 
 SOUGHT = "protected"
 """Key of the mark in a record's detail that somebody was looking for a protected plate."""
+
+# made once: every search asks
+_LOG = cast("Table", AuditRecord.__table__)
+_HASH_OF = select(AuditRecord.hash).where(AuditRecord.seq == bindparam("seq"))
+_APPEND = insert(_LOG)
+_ANSWERS = (
+    select(CaseMember.user_name).where(CaseMember.case_number == bindparam("case_number")).limit(1)
+)
 
 MAX_PURPOSE_LENGTH = 200
 MAX_CASE_NUMBER_LENGTH = 64
@@ -118,8 +126,9 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
     sought = isinstance(plate, str) and is_sought(session, plate)
     if sought:
         detail[SOUGHT] = True
+    session.flush()  # what is still to be written is, before the number is locked
     seq = next_number(session, "audit")
-    prev = session.scalar(select(AuditRecord.hash).where(AuditRecord.seq == seq - 1))
+    prev = session.scalar(_HASH_OF, {"seq": seq - 1})
     row = AuditRecord(
         seq=seq,
         at=now,
@@ -133,26 +142,25 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
         hash="",
     )
     row.hash = _hash(row)
-    session.add(row)
+    values = {column.key: getattr(row, column.key) for column in _LOG.columns}
+    session.execute(_APPEND, values)
     if sought:
-        session.add(ProtectedSought(audit_seq=seq))
-    session.flush()
+        session.execute(insert(ProtectedSought), {"audit_seq": seq})
     return seq
 
 
 def _open_case(session: Session, case_number: str, user_name: str, now: datetime) -> None:
     """Let the first officer who names a case answer for it; further ones he adds himself."""
-    known = select(CaseMember.user_name).where(CaseMember.case_number == case_number)
-    if session.scalar(known.limit(1)) is not None:
+    if session.scalar(_ANSWERS, {"case_number": case_number}) is not None:
         return
     user = session.get(User, user_name)
     if user is None or user.role == "operator":
         return
     # two windows of one officer may get here at once: one of them finds it done
     sqlite = session.get_bind().dialect.name == "sqlite"
-    insert = (sqlite_insert if sqlite else postgresql_insert)(CaseMember)
+    added = (sqlite_insert if sqlite else postgresql_insert)(CaseMember)
     session.execute(
-        insert.values(
+        added.values(
             case_number=case_number, user_name=user_name, added_at=now, added_by=user_name
         ).on_conflict_do_nothing()
     )

@@ -19,13 +19,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
     Engine,
+    Table,
     Text,
     bindparam,
     column,
@@ -236,15 +237,18 @@ def among(
     return attribute == func.any(bindparam(None, list(values), type_=ARRAY(Text())))
 
 
+_COUNTER: Final = cast("Table", Counter.__table__)
+_NEXT: Final = (
+    update(_COUNTER)
+    .where(_COUNTER.c.name == bindparam("counter"))
+    .values(value=_COUNTER.c.value + 1)
+    .returning(_COUNTER.c.value)
+)
+
+
 def next_number(session: Session, name: str) -> int:
     """Take the next number of a counter and keep its row locked until the transaction ends."""
-    value = session.execute(
-        update(Counter)
-        .where(Counter.name == name)
-        .values(value=Counter.value + 1)
-        .returning(Counter.value)
-    ).scalar_one()
-    return int(value)
+    return int(session.execute(_NEXT, {"counter": name}).scalar_one())
 
 
 def ping(session: Session) -> None:

@@ -6,29 +6,26 @@ A leaf: it reads the table and knows nothing of people. Who keeps the list stand
 
 import re
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from server.tables import ProtectedPlate
 
 _ONE, _RUN = "?", "*"
+_PROTECTED = select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None))
+_IS_PROTECTED = _PROTECTED.where(ProtectedPlate.plate == bindparam("plate")).limit(1)
 
 
 def protected_plates(session: Session) -> frozenset[str]:
     """All plates that are protected now. The list is short: it is loaded whole."""
-    return frozenset(
-        session.scalars(select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None)))
-    )
+    return frozenset(session.scalars(_PROTECTED))
 
 
 def is_sought(session: Session, text: str) -> bool:
     """Whether a plate or pattern (``?`` one character, ``*`` any run) means a protected plate."""
     if _ONE in text or _RUN in text:
         return any(matches(text, plate) for plate in protected_plates(session))
-    found = select(ProtectedPlate.id).where(
-        ProtectedPlate.plate == text, ProtectedPlate.lifted_at.is_(None)
-    )
-    return session.scalar(found.limit(1)) is not None
+    return session.scalar(_IS_PROTECTED, {"plate": text}) is not None
 
 
 def matches(pattern: str, plate: str) -> bool:

@@ -9,7 +9,7 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from server import audit
@@ -19,6 +19,11 @@ from server.errors import NotAuthenticated, TooManyAttempts
 from server.settings_security import SessionSettings
 from server.tables import LoginFailure, LoginSession, User
 
+_HOLDER = (  # made once: every request asks
+    select(User, LoginSession)
+    .join(LoginSession, LoginSession.user_name == User.name)
+    .where(LoginSession.token_sha256 == bindparam("token"))
+)
 TOUCH_EVERY = timedelta(seconds=60)
 """Use is noted once in so long: not every look at a page shall write."""
 
@@ -99,11 +104,7 @@ def account_of(
 
     With ``idle_s``, a session that nobody has used for so long is over too.
     """
-    row = session.execute(
-        select(User, LoginSession)
-        .join(LoginSession, LoginSession.user_name == User.name)
-        .where(LoginSession.token_sha256 == token_hash(token))
-    ).one_or_none()
+    row = session.execute(_HOLDER, {"token": token_hash(token)}).one_or_none()
     if row is None:
         return None
     user, opened = row

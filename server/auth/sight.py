@@ -24,7 +24,7 @@ matching do not: they work for nobody.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from server import audit
@@ -130,6 +130,16 @@ def sight_of(  # noqa: PLR0913 - who, when, by which rules, for what
     )
 
 
+# made once: every search asks
+_GRANTED = select(Approval.since).where(
+    Approval.user_name == bindparam("user"),
+    Approval.state == "approved",
+    Approval.expires_at > bindparam("now"),
+    or_(Approval.plate == "", Approval.plate == bindparam("plate")),
+)
+_GRANTED_FOR_CASE = _GRANTED.where(Approval.case_number == bindparam("case_number"))
+
+
 def _checkpoints_of(user_name: str) -> Select[str]:
     return (
         select(AreaCheckpoint.checkpoint_id)
@@ -171,12 +181,8 @@ def _floor(  # noqa: PLR0913, PLR0917 - as of sight_of
     # whole days, so that "90 days ago", typed a minute ago, is not a minute too far
     oldest = (now - timedelta(days=after_days)).astimezone(UTC)
     oldest = oldest.replace(hour=0, minute=0, second=0, microsecond=0)
-    granted = select(Approval.since).where(
-        Approval.user_name == account.name,
-        Approval.state == "approved",
-        Approval.expires_at > now,
-        Approval.plate.in_({"", plate or ""}),
-    )
-    if case_number is not None:
-        granted = granted.where(Approval.case_number == case_number.strip())
-    return min([oldest, *session.scalars(granted).all()])
+    asked = {"user": account.name, "now": now, "plate": plate or ""}
+    if case_number is None:
+        return min([oldest, *session.scalars(_GRANTED, asked).all()])
+    asked |= {"case_number": case_number.strip()}
+    return min([oldest, *session.scalars(_GRANTED_FOR_CASE, asked).all()])

@@ -41,9 +41,8 @@ def drop_all() -> None:
 class Prepared:
     """A database that is prepared and distributed once, and given back as it was then."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Take in what :func:`drop_all`, migrating and preparing have left."""
-        settings = settings_of(data_dir)
         database = Database(settings)
         schema.distribute(database.engine, settings.database)
         database.close()
@@ -56,6 +55,7 @@ class Prepared:
                          "WHERE schemaname = 'public'")
                 ).all()
             )  # fmt: skip
+            self._guards = _guards(connection)
             connection.execute(text(f"CREATE SCHEMA {_SAVED}"))
             self._kept = [
                 name
@@ -70,11 +70,13 @@ class Prepared:
                 if connection.execute(text(f"SELECT count(*) FROM {_SAVED}.{name}")).scalar()  # noqa: S608
             ]
 
-    def give(self, data_dir: Path) -> Settings:
-        """Put the database back to what it was; settings of it."""
+    def give(self, data_dir: Path) -> Settings | None:
+        """Put the database back to what it was; settings of it. None if it is not ours any more."""
         with self._engine.connect() as connection:
             _end_others(connection)
             connection.commit()
+            if not self._is_there(connection):
+                return None
             for name in set(_tables(connection)) - set(self._tables):
                 connection.execute(text(f'DROP TABLE IF EXISTS "{name}"'))
             connection.commit()
@@ -94,11 +96,17 @@ class Prepared:
                     text("SELECT setval(CAST(:n AS regclass), :v, :called)"),
                     {"n": name, "v": last or 1, "called": last is not None},
                 )
+            for name, made_by in self._guards.items():  # that a test has got around
+                if name not in _guards(connection):
+                    connection.execute(text(made_by))
             connection.commit()
         return settings_of(data_dir)
 
-    def close(self) -> None:
-        self._engine.dispose()
+    @staticmethod
+    def _is_there(connection: Connection) -> bool:
+        """Whether nobody has dropped everything since."""
+        found = connection.execute(text("SELECT to_regnamespace(:n)"), {"n": _SAVED})
+        return found.scalar() is not None
 
 
 def _tables(connection: Connection) -> list[str]:
@@ -107,6 +115,16 @@ def _tables(connection: Connection) -> list[str]:
             text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         ).scalars()
     )
+
+
+def _guards(connection: Connection) -> dict[str, str]:
+    """Triggers of ours on tables of the coordinator: name and definition."""
+    return dict(
+        connection.execute(
+            text("SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger "
+                 "WHERE tgrelid = to_regclass('public.audit_log') AND NOT tgisinternal")
+        ).all()
+    )  # fmt: skip
 
 
 def _end_others(connection: Connection) -> None:

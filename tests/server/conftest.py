@@ -336,22 +336,19 @@ def make_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return on(request, tmp_path)
 
 
+_on_cluster: list[cluster.Prepared] = []
+
+
 def _on_citus(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    prepared: cluster.Prepared = request.getfixturevalue("citus_prepared")
-    return prepared.give(tmp_path / "server")
-
-
-@pytest.fixture(scope="session")
-def citus_prepared(
-    quick_passwords: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[cluster.Prepared]:
-    """The cluster that the environment names, prepared and distributed."""
-    folder = tmp_path_factory.mktemp("citus")
-    cluster.drop_all()
-    prepare(cluster.settings_of(folder))
-    prepared = cluster.Prepared(folder)
-    yield prepared
-    prepared.close()
+    """The cluster that the environment names, prepared and distributed once."""
+    request.getfixturevalue("quick_passwords")
+    given = _on_cluster[-1].give(tmp_path / "server") if _on_cluster else None
+    if given is None:
+        cluster.drop_all()
+        given = cluster.settings_of(tmp_path / "server")
+        prepare(given)
+        _on_cluster.append(cluster.Prepared(given))
+    return given
 
 
 def _on_sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:

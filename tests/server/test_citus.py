@@ -1,31 +1,40 @@
-"""Distributed over a Citus cluster: run against a coordinator that KAKOU_TEST_CITUS names.
+"""What is particular to a Citus cluster; run against the coordinator that KAKOU_TEST_CITUS names.
 
-``KAKOU_TEST_CITUS=postgresql+psycopg2://user@coordinator/empty_database`` with the extension
-created and workers added; the tables of that database are dropped. Elsewhere only the refusals
-are tested.
+See :mod:`tests.server.cluster`: with it, everything that is tested on each engine is tested there,
+too. Elsewhere only the refusals are tested.
 """
 
-import os
+import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from alembic import command
+from sqlalchemy import text
 
 from server import citus, partitions, schema
+from server.alerts.service import list_alerts
+from server.auth.sight import Sight
 from server.db import Database
 from server.errors import SchemaError
+from server.partitions import missing
 from server.settings import Settings
 from server.settings_storage import PartitionSettings
+from tests.server import cluster
 from tests.server.conftest import NOW, Site, SteppingClock, make_passage, prepare, serving
 
-DSN = os.environ.get("KAKOU_TEST_CITUS", "")
 on_citus = pytest.mark.skipif(
-    not DSN, reason="needs a Citus coordinator: set KAKOU_TEST_CITUS to its address"
+    not cluster.DSN, reason="needs a Citus coordinator: set KAKOU_TEST_CITUS to its address"
 )
 
 
+@pytest.mark.parametrize(
+    "settings",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+    indirect=True,
+)
 def test_without_citus_it_is_said_what_to_do(settings: Settings) -> None:
     database = Database(settings)
     with database.engine.connect() as connection, pytest.raises(SchemaError) as error:
@@ -40,24 +49,16 @@ def test_without_citus_it_is_said_what_to_do(settings: Settings) -> None:
 
 @pytest.fixture
 def citus_site(tmp_path: Path) -> Iterator[Site]:
-    settings = Settings(
-        data_dir=tmp_path / "server",
-        database={"url": DSN, "distributed": "citus", "shards": 8},
-    )
-    admin = create_engine(DSN, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        for name in connection.execute(
-            text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        ).scalars().all():  # fmt: skip
-            connection.execute(text(f'DROP TABLE IF EXISTS "{name}" CASCADE'))
-        connection.execute(text("DROP FUNCTION IF EXISTS refuse_change CASCADE"))
-    admin.dispose()
+    """Distributed from the start by ``migrate``'s own way, not given back from a copy."""
+    settings = cluster.settings_of(tmp_path / "server", shards=8)
+    cluster.drop_all()
     prepare(settings)
     database = Database(settings)
     schema.distribute(database.engine, settings.database)
     database.close()
     with serving(settings, SteppingClock()) as site:
         yield site
+    cluster.drop_all()
 
 
 @on_citus
@@ -128,3 +129,71 @@ def test_migrating_again_changes_nothing(citus_site: Site) -> None:
     database = citus_site.context.database
     schema.upgrade(database.engine)
     assert schema.distribute(database.engine, citus_site.settings.database) == []
+
+
+@on_citus
+def test_a_cluster_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Tables that came later refer to some that Citus knows by now, and holds go to the workers."""
+    cluster.drop_all()
+    settings = cluster.settings_of(tmp_path / "server")
+    database = Database(settings)
+    with database.engine.connect() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004_watchlist")
+    with database.engine.begin() as connection:
+        connection.execute(text(f"SET LOCAL {citus.SEQUENTIAL}"))
+        connection.execute(text("SELECT create_reference_table('checkpoint')"))
+        connection.execute(text("SELECT create_distributed_table('passage', 'plate')"))
+    schema.upgrade(database.engine)
+    schema.require_newest(database.engine)
+    assert schema.distribute(database.engine, settings.database) == ["passage_hold"]
+    database.close()
+    cluster.drop_all()
+
+
+@on_citus
+def test_nobody_who_searches_is_in_the_way_of_partitions_that_are_made(citus_site: Site) -> None:
+    """Both take locks on the table and on what it consists of, and in the same order."""
+    database, done, failed = citus_site.context.database, threading.Event(), []
+
+    def search() -> None:
+        while not done.is_set():
+            try:
+                with database.read() as session:
+                    session.execute(text("SELECT * FROM passage WHERE plate = '鲁A00001'")).all()
+            except Exception as error:  # noqa: BLE001 - counted
+                failed.append(error)
+
+    searching = [threading.Thread(target=search) for _ in range(3)]
+    for thread in searching:
+        thread.start()
+    rules = PartitionSettings(width_days=1, ahead_days=10)
+    for _ in range(5):
+        partitions.keep_up(database.engine, rules, NOW)
+    done.set()
+    for thread in searching:
+        thread.join(60)
+    assert failed == []
+    partitions.keep_up(database.engine, rules, NOW)  # what was put off, for somebody was reading
+    with database.engine.connect() as connection:
+        there = [part.days for part in partitions.existing(connection, partitions.PASSAGE)]
+    assert not missing(there, partitions.days_ahead(NOW, rules), rules.width_days)
+
+
+@on_citus
+def test_no_passages_are_fetched_for_an_alert_but_its_own(
+    citus_site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A join of alerts with passages would bring all of them to the coordinator."""
+    officer = citus_site.as_role("officer")
+    officer.watch("鲁A00007")
+    citus_site.post(make_passage(plate="鲁A00007"))
+    with citus_site.context.database.read() as session:
+        session.execute(text("SET LOCAL client_min_messages = debug2"))
+        with caplog.at_level(logging.INFO, "sqlalchemy.dialects.postgresql"):
+            (alert,) = list_alerts(session, Sight("operator", None, frozenset(), None)).alerts
+    assert alert.plate_kind == "small"
+    said = caplog.messages
+    assert said, "nothing was said of how it was done"
+    assert not [line for line in said if "subplan" in line and "passage" in line]

@@ -23,8 +23,7 @@ from server.auth.sight import Sight
 from server.db import next_number
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ingest.jpeg import NotJpegError, jpeg_size
-from server.tables import Alert
-from server.tables_alerts import AlertFeedback, AlertOrder, AlertPicture
+from server.tables import Alert, AlertFeedback, AlertOrder, AlertPicture
 
 MAX_PICTURES = 6
 MAX_PICTURE_BYTES = 4 * 1024 * 1024

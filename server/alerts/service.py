@@ -21,8 +21,7 @@ from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
 from server.errors import NotFound
 from server.passages.pictures import EvidenceView, evidence_views
-from server.tables import Alert, AreaCheckpoint, Counter, Passage, User, WatchlistEntry
-from server.tables_alerts import AlertOrder
+from server.tables import Alert, AlertOrder, AreaCheckpoint, Counter, Passage, User, WatchlistEntry
 
 
 @dataclass(frozen=True, slots=True)

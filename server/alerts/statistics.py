@@ -18,8 +18,7 @@ from anpr.plate import differences
 from server.alerts.states import Finding
 from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
-from server.tables import Alert, WatchlistEntry
-from server.tables_alerts import AlertFeedback
+from server.tables import Alert, AlertFeedback, WatchlistEntry
 
 MOST_ROWS = 200
 

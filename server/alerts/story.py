@@ -13,8 +13,7 @@ from server.alerts.states import AlertState, AlertStep, Finding, steps_from
 from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
 from server.errors import NotFound
-from server.tables import Alert, AlertSighting, Passage
-from server.tables_alerts import AlertFeedback, AlertOrder, AlertPicture
+from server.tables import Alert, AlertFeedback, AlertOrder, AlertPicture, AlertSighting, Passage
 
 LATELY = timedelta(hours=24)
 """How far back the last sightings of a watched plate are shown with its alert."""

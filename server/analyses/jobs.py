@@ -24,8 +24,7 @@ from server.context import AppContext
 from server.errors import Conflict, NotFound
 from server.passages.lookup import Inquiry, accounted_sight, record, stated
 from server.settings import Settings
-from server.tables import CaseMember
-from server.tables_analyses import AnalysisFinding, AnalysisJob
+from server.tables import AnalysisFinding, AnalysisJob, CaseMember
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 LOST_AFTER: Final = timedelta(seconds=60)

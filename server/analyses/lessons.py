@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from server.tables_analyses import CloneLesson
+from server.tables import CloneLesson
 
 PAIR_MARGIN = 0.95
 """A pair that was driven in so many seconds can be driven in a little less."""

@@ -27,7 +27,7 @@ from server.auth.sight import Sight
 from server.context import AppContext
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.passages.lookup import Inquiry, accounted_sight, record, stated
-from server.tables_analyses import CloneCandidate, CloneLesson
+from server.tables import CloneCandidate, CloneLesson
 
 CloneAnswer = Literal["confirmed", "misread", "drivable", "clock_fault"]
 ANSWERS: Final = ("confirmed", "misread", "drivable", "clock_fault")

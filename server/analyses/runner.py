@@ -18,7 +18,7 @@ from server.clock import Clock
 from server.db import Database
 from server.errors import ServerError
 from server.settings import Settings
-from server.tables_analyses import AnalysisJob
+from server.tables import AnalysisJob
 
 _log = logging.getLogger(__name__)
 _NIGHTLY_EVERY: Final = timedelta(minutes=5)

@@ -27,8 +27,7 @@ from server.clock import utc_now
 from server.db import Database
 from server.errors import InvalidRequest, ServerError
 from server.settings import Settings
-from server.tables import User
-from server.tables_analyses import AnalysisJob
+from server.tables import AnalysisJob, User
 from server.trajectories.traffic import TrafficCache
 
 _log = logging.getLogger(__name__)

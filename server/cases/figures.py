@@ -10,8 +10,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from server.alerts.states import Finding
-from server.tables import Alert
-from server.tables_alerts import AlertFeedback, CaseAttachment, CaseFile, CaseOutcome
+from server.tables import Alert, AlertFeedback, CaseAttachment, CaseFile, CaseOutcome
 
 _Columns = TypeVarTuple("_Columns")
 

@@ -19,8 +19,7 @@ from server.auth.cases import require_case
 from server.auth.sight import Sight
 from server.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from server.settings import CaseSettings
-from server.tables import Alert, AuditRecord
-from server.tables_alerts import CaseAttachment, CaseFile, CaseOutcome
+from server.tables import Alert, AuditRecord, CaseAttachment, CaseFile, CaseOutcome
 
 AttachmentKind = Literal["alert", "search", "route"]
 MOST_CENTS = 10**15

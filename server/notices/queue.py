@@ -21,8 +21,7 @@ from server.errors import Conflict, InvalidRequest, NotFound
 from server.notices.channels import AT_THE_WALL, Channel, parse_channel
 from server.protection import protected_plates
 from server.settings_notices import NoticeSettings
-from server.tables import Alert, Checkpoint, WatchlistEntry
-from server.tables_alerts import Notice
+from server.tables import Alert, Checkpoint, Notice, WatchlistEntry
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from server.checkpoints.service import places
 from server.roads.network import RoadNetwork, link_checkpoints
-from server.tables_travel import RoadLink
+from server.tables import RoadLink
 
 
 @dataclass(frozen=True, slots=True)

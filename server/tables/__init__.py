@@ -26,8 +26,18 @@ from server.tables.accounts import (
     UserArea,
 )
 from server.tables.alerts import Alert, AlertSighting
+from server.tables.analyses import AnalysisFinding, AnalysisJob, CloneCandidate, CloneLesson
 from server.tables.checkpoints import Agent, AgentCamera, AgentToken, Camera, Checkpoint
 from server.tables.columns import NAME, PLATE_TEXT, Base, Counter, JsonValue, Packed, UtcDateTime
+from server.tables.handling import (
+    AlertFeedback,
+    AlertOrder,
+    AlertPicture,
+    CaseAttachment,
+    CaseFile,
+    CaseOutcome,
+    Notice,
+)
 from server.tables.passages import (
     Deletion,
     Evidence,
@@ -37,6 +47,7 @@ from server.tables.passages import (
     PlateCandidate,
     PlateJournal,
 )
+from server.tables.travel import RoadLink, TravelMark, TravelPair, TravelPlace, TravelTurn
 from server.tables.watchlists import WatchlistEntry, WatchlistPerson, WatchlistStep
 
 __all__ = [
@@ -46,21 +57,32 @@ __all__ = [
     "AgentCamera",
     "AgentToken",
     "Alert",
+    "AlertFeedback",
+    "AlertOrder",
+    "AlertPicture",
     "AlertSighting",
+    "AnalysisFinding",
+    "AnalysisJob",
     "Approval",
     "Area",
     "AreaCheckpoint",
     "AuditRecord",
     "Base",
     "Camera",
+    "CaseAttachment",
+    "CaseFile",
     "CaseMember",
+    "CaseOutcome",
     "Checkpoint",
+    "CloneCandidate",
+    "CloneLesson",
     "Counter",
     "Deletion",
     "Evidence",
     "JsonValue",
     "LoginFailure",
     "LoginSession",
+    "Notice",
     "OidcLogin",
     "Packed",
     "Passage",
@@ -70,6 +92,11 @@ __all__ = [
     "PlateJournal",
     "ProtectedPlate",
     "ProtectedSought",
+    "RoadLink",
+    "TravelMark",
+    "TravelPair",
+    "TravelPlace",
+    "TravelTurn",
     "User",
     "UserArea",
     "UtcDateTime",

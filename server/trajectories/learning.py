@@ -23,8 +23,7 @@ from sqlalchemy.orm import Session
 from anpr.plate import UNREAD
 from server.db import Database, among
 from server.settings import Settings
-from server.tables import Checkpoint, Passage
-from server.tables_travel import TravelMark, TravelPair, TravelPlace, TravelTurn
+from server.tables import Checkpoint, Passage, TravelMark, TravelPair, TravelPlace, TravelTurn
 from server.trajectories.clocks import Usual, estimate_clocks
 from server.trajectories.moves import Floats, Ints, Moves, count_moves
 from server.trajectories.sketch import FEW, PairTimes, TimeSketch, unpack

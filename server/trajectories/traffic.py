@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from server.checkpoints.service import CheckpointPlace, places
 from server.settings import Settings
-from server.tables_travel import RoadLink, TravelMark, TravelPair, TravelPlace, TravelTurn
+from server.tables import RoadLink, TravelMark, TravelPair, TravelPlace, TravelTurn
 from server.trajectories.build import distance_m
 from server.trajectories.learning import clock_offsets
 from server.trajectories.links import Links

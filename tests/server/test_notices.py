@@ -27,8 +27,7 @@ from server.notices.messenger import Messenger
 from server.notices.queue import Delivery, claim, retry_pause_s, settle
 from server.notices.sending import sign
 from server.settings import NoticeSettings, Settings, load_settings
-from server.tables import WatchlistEntry
-from server.tables_alerts import Notice
+from server.tables import Notice, WatchlistEntry
 from tests.server.conftest import NOW, Site, SteppingClock, make_passage, serving
 
 SECRET = "a secret of the duty desk"

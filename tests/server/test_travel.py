@@ -15,8 +15,7 @@ from sqlalchemy import select
 from benchmarks.simulation import City, Plan, World, simulate
 from benchmarks.trajectory import QUICK, Town, make_town, view
 from server.db import Database
-from server.tables import AuditRecord
-from server.tables_travel import TravelMark, TravelPair, TravelPlace
+from server.tables import AuditRecord, TravelMark, TravelPair, TravelPlace
 from server.trajectories import learning
 from server.trajectories.build import build_trajectory
 from server.trajectories.clocks import Usual, estimate_clocks

@@ -1,6 +1,6 @@
-"""The schema's third page: what was learned of the traffic, and the roads between checkpoints.
+"""What was learned of the traffic, and the roads between checkpoints.
 
-The rules of :mod:`server.tables` hold here too. Everything on this page can be made again from
+The rules of :mod:`server.tables` hold here too. Everything here can be made again from
 passages and from the road file; nothing of it names a plate.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Float, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.tables import NAME, Base, JsonValue
+from server.tables.columns import NAME, Base, JsonValue
 
 
 class TravelMark(Base):

@@ -1,4 +1,4 @@
-"""The schema's page of analyses: jobs and what they found, the queue of clones and what it taught.
+"""Analyses: jobs and what they found, the queue of clones and what it taught.
 
 The rules of :mod:`server.tables` hold here too.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.tables import PLATE_TEXT, Base, JsonValue
+from server.tables.columns import PLATE_TEXT, Base, JsonValue
 
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 

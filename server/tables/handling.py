@@ -1,4 +1,4 @@
-"""The schema's second page: how alerts are handled, who is told, what came of cases.
+"""How alerts are handled, who is told, what came of cases.
 
 The rules of :mod:`server.tables` hold here too.
 """
@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.tables import PLATE_TEXT, Base, JsonValue
+from server.tables.columns import PLATE_TEXT, Base, JsonValue
 
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 

@@ -13,6 +13,7 @@ one machine that client, server and database share:
 
 On PostgreSQL two server processes take the passages in, as in production (docs/scaling.md);
 ``--servers 1`` shows what one does. What client and database take of the processors is said, too.
+Whether the servers' memory grows is seen with ``--paced-seconds 600 --rate 300``.
 """
 
 import argparse
@@ -124,7 +125,7 @@ def measure(
         "rss_mb_at_half": round(watch.mb[len(watch.mb) // 2]),
         "rss_mb_highest": round(max(watch.mb)),
         "rss_mb_each_tenth": [round(watch.mb[len(watch.mb) * n // 10], 1) for n in range(10)],
-        "rss_mb_an_hour": round(trend(watch.mb[len(watch.mb) // 2 :]) * 3600 / Memory.EVERY_S, 1),
+        "rss_mb_an_hour": watch.an_hour(),
         "server_cpu_us_per_passage": spent[0],
         "client_cpu_us_per_passage": spent[1],
         "database_cpu_us_per_passage": spent[2] if postgres is not None else None,
@@ -331,6 +332,13 @@ class Memory:
         """End."""
         self._stop.set()
         self._thread.join()
+
+    def an_hour(self) -> float | None:
+        """MB by which it grows in an hour, from the second half; None of less than five minutes."""
+        later = self.mb[len(self.mb) // 2 :]
+        if len(self.mb) * self.EVERY_S < 300:
+            return None
+        return round(trend(later) * 3600 / self.EVERY_S, 1)
 
     def _look(self, pids: Sequence[int]) -> None:
         page = os.sysconf("SC_PAGE_SIZE")

@@ -10,10 +10,10 @@ registry, watchlist and accounts stay on the coordinator, where every other stat
 one machine. Checkpoints become a reference table, so that passages can be joined to them on the
 workers.
 
-What Citus refuses or does dearly, no statement of ours does, on whatever engine: no subquery that
-refers to a row of another table than ``passage`` outside it, no choosing of passages by where they
-lie (``ctid``), and no join of a table of the coordinator with passages, for which all of them
-would be fetched.
+What Citus refuses or does dearly, no statement of ours does, on whatever engine: none asks for
+passages in a subquery for each row of another table, names them by where they lie (``ctid``; each
+shard has a row there), or joins them with a table of the coordinator, for which all of them would
+be fetched.
 """
 
 from typing import Final

@@ -118,6 +118,7 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
     ``detail`` holds strings, whole numbers, booleans, nulls and lists of these only, so that its
     hash is the same on every engine.
     """
+    session.flush()  # what is still to be written is, before the number is locked
     detail = dict(detail)
     case_number = purpose.case_number if purpose else detail.get("case_number")
     if case_number:
@@ -126,9 +127,8 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
     sought = isinstance(plate, str) and is_sought(session, plate)
     if sought:
         detail[SOUGHT] = True
-    session.flush()  # what is still to be written is, before the number is locked
     seq = next_number(session, "audit")
-    prev = session.scalar(_HASH_OF, {"seq": seq - 1})
+    prev = session.connection().scalar(_HASH_OF, {"seq": seq - 1})
     row = AuditRecord(
         seq=seq,
         at=now,
@@ -143,7 +143,7 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
     )
     row.hash = _hash(row)
     values = {column.key: getattr(row, column.key) for column in _LOG.columns}
-    session.execute(_APPEND, values)
+    session.connection().execute(_APPEND, values)
     if sought:
         session.execute(insert(ProtectedSought), {"audit_seq": seq})
     return seq
@@ -151,7 +151,7 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
 
 def _open_case(session: Session, case_number: str, user_name: str, now: datetime) -> None:
     """Let the first officer who names a case answer for it; further ones he adds himself."""
-    if session.scalar(_ANSWERS, {"case_number": case_number}) is not None:
+    if session.connection().scalar(_ANSWERS, {"case_number": case_number}) is not None:
         return
     user = session.get(User, user_name)
     if user is None or user.role == "operator":

@@ -248,7 +248,7 @@ _NEXT: Final = (
 
 def next_number(session: Session, name: str) -> int:
     """Take the next number of a counter and keep its row locked until the transaction ends."""
-    return int(session.execute(_NEXT, {"counter": name}).scalar_one())
+    return int(session.connection().execute(_NEXT, {"counter": name}).scalar_one())
 
 
 def ping(session: Session) -> None:

@@ -18,14 +18,14 @@ _IS_PROTECTED = _PROTECTED.where(ProtectedPlate.plate == bindparam("plate")).lim
 
 def protected_plates(session: Session) -> frozenset[str]:
     """All plates that are protected now. The list is short: it is loaded whole."""
-    return frozenset(session.scalars(_PROTECTED))
+    return frozenset(session.connection().scalars(_PROTECTED))
 
 
 def is_sought(session: Session, text: str) -> bool:
     """Whether a plate or pattern (``?`` one character, ``*`` any run) means a protected plate."""
     if _ONE in text or _RUN in text:
         return any(matches(text, plate) for plate in protected_plates(session))
-    return session.scalar(_IS_PROTECTED, {"plate": text}) is not None
+    return session.connection().scalar(_IS_PROTECTED, {"plate": text}) is not None
 
 
 def matches(pattern: str, plate: str) -> bool:

@@ -25,7 +25,7 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop.
 
     Raises:
-        SchemaError: the database is not migrated.
+        SchemaError: the database is not migrated, or distributed otherwise than the settings say.
         SettingsError: the address cannot be bound.
     """
     app = create_app(settings)
@@ -33,6 +33,7 @@ def serve(settings: Settings) -> None:
     app.state.upkeep_apart = not context.database.is_sqlite
     with context.database.read():
         schema.require_newest(context.database.engine)
+        schema.require_placed(context.database.engine, settings.database)
     listener = _bind(settings.http.host, settings.http.port)
     now = context.clock()
     partitions.keep_up(
@@ -47,7 +48,7 @@ def serve(settings: Settings) -> None:
         forwarded_allow_ips=settings.http.forwarded_allow_ips,
         timeout_graceful_shutdown=settings.http.shutdown_s,
     )
-    _settle()
+    settle()
     _Server(config, context).run(sockets=[listener])
 
 
@@ -72,7 +73,7 @@ class _Server(uvicorn.Server):
         self._context.stream.stop()
 
 
-def _settle() -> None:
+def settle() -> None:
     """Make the interpreter fit for much work by several threads; after the modules are loaded.
 
     What is there by now stays: the collector need not look at it again. A batch of passages makes

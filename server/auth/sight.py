@@ -183,6 +183,6 @@ def _floor(  # noqa: PLR0913, PLR0917 - as of sight_of
     oldest = oldest.replace(hour=0, minute=0, second=0, microsecond=0)
     asked = {"user": account.name, "now": now, "plate": plate or ""}
     if case_number is None:
-        return min([oldest, *session.scalars(_GRANTED, asked).all()])
+        return min([oldest, *session.connection().scalars(_GRANTED, asked).all()])
     asked |= {"case_number": case_number.strip()}
-    return min([oldest, *session.scalars(_GRANTED_FOR_CASE, asked).all()])
+    return min([oldest, *session.connection().scalars(_GRANTED_FOR_CASE, asked).all()])

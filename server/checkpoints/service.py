@@ -74,6 +74,18 @@ class AgentView:
     camera_ids: tuple[str, ...]
 
 
+_PLACES = select(
+    Checkpoint.id,
+    Checkpoint.name,
+    Checkpoint.name_en,
+    Checkpoint.lat,
+    Checkpoint.lon,
+    Checkpoint.road,
+    Checkpoint.direction,
+)
+"""In the order of :class:`CheckpointPlace`."""
+
+
 def put_checkpoint(session: Session, place: CheckpointPlace, now: datetime) -> None:
     """Add a checkpoint, or bring a known one up to date.
 
@@ -125,10 +137,11 @@ def put_camera(  # noqa: PLR0913 - the parts of a camera
 
 def places(session: Session, ids: Iterable[str] | None = None) -> dict[str, CheckpointPlace]:
     """These checkpoints, or all of them, by identifier."""
-    query = select(Checkpoint)
+    query = _PLACES
     if ids is not None:
         query = query.where(Checkpoint.id.in_(set(ids)))
-    return {row.id: place_of(row) for row in session.scalars(query)}
+    session.flush()
+    return {row[0]: CheckpointPlace(*row) for row in session.connection().execute(query)}
 
 
 def list_checkpoints(session: Session, now: datetime) -> tuple[CheckpointView, ...]:

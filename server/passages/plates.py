@@ -163,7 +163,9 @@ def _seen(  # noqa: PLR0913, PLR0917 - which plates, when, for whose eyes
             .order_by(table.last_seen_at.desc())
             .limit(limit)
         )
-        whole |= {row[0]: _Seen(row[1], row[2], row[3]) for row in session.execute(rows)}
+        whole |= {
+            row[0]: _Seen(row[1], row[2], row[3]) for row in session.connection().execute(rows)
+        }
     in_part = [p for p, seen in whole.items() if since is not None and seen.first_at < since]
     still = [p for p in in_part if since is not None and whole[p].last_at >= since]
     asked = [*sorted(lately)[:limit], *still]
@@ -195,4 +197,4 @@ def _counted(
         rows = rows.where(Passage.captured_at >= since)
     if until is not None:
         rows = rows.where(Passage.captured_at < until)
-    return {row[0]: _Seen(row[1], row[2], row[3]) for row in session.execute(rows)}
+    return {row[0]: _Seen(row[1], row[2], row[3]) for row in session.connection().execute(rows)}

@@ -198,7 +198,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
             part = part.where(Passage.captured_at >= low)
         if high is not None:
             part = part.where(Passage.captured_at < high)
-        found = session.execute(part.limit(wanted)).all()
+        found = session.connection().execute(part.limit(wanted)).all()
         yield from found
         wanted -= len(found)
         if wanted <= 0:
@@ -267,7 +267,7 @@ def _newest_of(
             .order_by(table.last_seen_at.desc())
             .limit(wanted + 1)
         )
-        seen += [(plate, at) for plate, at in session.execute(rows)]
+        seen += [(plate, at) for plate, at in session.connection().execute(rows)]
     seen.sort(key=lambda one: one[1], reverse=True)
     cut = seen[wanted][1] if len(seen) > wanted else None  # of the first that is left out
     newest = lately | {plate for plate, _ in seen[:wanted]}
@@ -277,7 +277,7 @@ def _newest_of(
     if cut is not None:
         statement = statement.where(Passage.captured_at > cut)
     order = (Passage.captured_at.desc(), Passage.passage_id.desc())
-    found = list(session.execute(statement.order_by(*order).limit(wanted)))
+    found = list(session.connection().execute(statement.order_by(*order).limit(wanted)))
     is_whole = cut is None or (since is not None and since > cut)
     return found if is_whole or len(found) == wanted else None
 

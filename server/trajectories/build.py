@@ -250,9 +250,11 @@ def _known(start: Stop, end: Stop, traffic: Traffic | None) -> Expected | None:
     """What the drive usually takes, if it was seen often enough to be judged by."""
     if traffic is None or start.place.id == end.place.id:
         return None
-    when = traffic.when(start.last_seen_at)
-    known = traffic.links.model.expected(start.place.id, end.place.id, when)
-    return known if known is not None and known.n >= KNOWN else None
+    pair = traffic.links.model.times.get(start.place.id, {}).get(end.place.id)
+    if pair is None or pair.n < KNOWN:
+        return None
+    known = pair.expected(traffic.when(start.last_seen_at))
+    return known if known.n >= KNOWN else None
 
 
 def _ways(

@@ -59,7 +59,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     if until is not None:
         passages = passages.where(Passage.captured_at < until)
     own = passages.where(Passage.plate == plate).limit(settings.max_sightings + 1)
-    rows = list(session.execute(own))
+    rows = list(session.connection().execute(own))
     truncated = len(rows) > settings.max_sightings
     rows = rows[: settings.max_sightings]
     alike: list[Row[Any]] = []
@@ -69,7 +69,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
             Passage.captured_at >= rows[-1].captured_at - _NEAR,
             Passage.captured_at <= rows[0].captured_at + _NEAR,
         )
-        alike = list(session.execute(near.limit(_MOST_LOOK_ALIKES)))
+        alike = list(session.connection().execute(near.limit(_MOST_LOOK_ALIKES)))
     place_of = places(session, {row.checkpoint_id for row in (*rows, *alike)})
     return build_trajectory(
         plate,

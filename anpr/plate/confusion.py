@@ -5,7 +5,7 @@ reported misreads of plate readers, to be replaced by what operators correct.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations, permutations
 from typing import Final, Literal
 
@@ -38,6 +38,7 @@ COSTS: Final[dict[frozenset[str], float]] = {
 """Cost of reading one character of the pair for the other."""
 
 
+@lru_cache(maxsize=1 << 14)
 def substitution_cost(a: str, b: str) -> float:
     """Cost in [0, 1] of taking character ``a`` for ``b``; symmetric, 0 for the same glyph."""
     if a == b:
@@ -180,6 +181,7 @@ def _cheapest_way(wanted: str, read: str) -> tuple[Difference, ...]:
     return tuple(reversed(found))
 
 
+@lru_cache(maxsize=1 << 14)
 def _substitution(position: int, wanted: str, read: str) -> Difference | None:
     if wanted == read:
         return None

@@ -22,6 +22,8 @@ from server.passages.dictionary import Fitting, Near, PlateDictionary
 from server.tables import Plate, PlateCandidate, PlateJournal
 
 _TABLES = (Plate, PlateCandidate)
+_NEWEST = {table: select(func.max(table.added_at)) for table in _TABLES}
+_LINES = select(PlateJournal.id)
 _AT_ONCE = 100_000
 _RELOAD_AFTER = timedelta(hours=24)
 """What was aged out of the register leaves the memory so much later at most."""
@@ -106,7 +108,7 @@ class KnownPlates:
             }
             here = set(texts)
         else:
-            here, texts = {(line, "") for line in session.scalars(select(PlateJournal.id))}, {}
+            here, texts = {(line, "") for line in session.connection().scalars(_LINES)}, {}
         gone = self._lines - here
         if gone == self._lines:
             # all that is held has been counted, and is read from the tables next
@@ -130,7 +132,7 @@ def _read_table(
     dictionary: PlateDictionary,
 ) -> datetime | None:
     """Take in what was added since; how far that went."""
-    newest: datetime | None = session.scalar(select(func.max(table.added_at)))
+    newest: datetime | None = session.connection().scalar(_NEWEST[table])
     if newest is None or (since is not None and newest <= since):
         return since
     query = select(table.plate).where(table.added_at <= newest)

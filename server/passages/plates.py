@@ -17,7 +17,7 @@ from server.passages.patterns import normal_pattern, whole_plate
 from server.passages.search import MAX_NEAR
 from server.tables import Passage, Plate, PlateCandidate
 
-_MOST_SHOWN = 2_000
+_MOST_SHOWN = 1_000
 """A pattern gives the newest known of these; of how many more it fits, nobody reads the list."""
 
 

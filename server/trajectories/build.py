@@ -42,7 +42,7 @@ TRIP_GAP_S = 1_800.0
 """Longer out of sight, and three times longer than usual, is the end of a trip."""
 BORDER_SHARE = 0.6
 """Of those seen at a checkpoint so many come from nowhere: there one enters the area."""
-MOST_INFERRED = 200
+MOST_INFERRED = 60
 """Legs of a route whose unseen checkpoints are looked for: the newest."""
 
 

@@ -156,22 +156,30 @@ def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is know
         so_far = cost + (links.unseen_cost(here) if len(path) > 1 else 0.0)
         for to, way_cost in _ways_on(links, here, came_from, end):
             total = so_far + way_cost
-            # who is not there yet has to come past this one unseen, and further
-            least = total if to == end else total + links.unseen_cost(to)
-            if least > most or to in path:
+            if to in path or not _can_end_well(links, here, to, end, total, most):
                 continue
             leg = leg_times(links, here, to, when)
             if took_s + leg.q50_s > longest_s:
                 continue
             if to == end:
                 most = min(most, total + _WORSE)
-            elif total + links.unseen_cost(to) + links.least_unseen > most and not links.share(
-                to, here, end
-            ):
-                continue  # one more between is one too many, and from there nobody drives to the end
             number += 1
             heapq.heappush(queue, (total, number, (*path, to), (*legs, leg), took_s + leg.q50_s))
     return found
+
+
+def _can_end_well(  # noqa: PLR0913, PLR0917 - a step, where to, and what it may cost
+    links: Links, here: str, to: str, end: str, cost: float, most: float
+) -> bool:
+    """Whether a path that goes on to ``to`` at this cost can come to its end within ``most``."""
+    if to == end or most == math.inf:
+        return cost <= most
+    cost += links.unseen_cost(to)
+    if cost + links.least_unseen <= most:
+        return True
+    # one more between is one too many: it has to be the last
+    share = links.share(to, here, end)
+    return share > 0 and cost - math.log(share) <= most
 
 
 def _ways_on(links: Links, here: str, came_from: str | None, end: str) -> Iterable[Way]:

@@ -75,6 +75,28 @@ def require_newest(engine: Engine) -> None:
         )
 
 
+def require_placed(engine: Engine, settings: DatabaseSettings) -> None:
+    """Refuse to work where tables do not lie where the settings say.
+
+    Raises:
+        SchemaError: something is not distributed yet, or is and the settings do not know.
+    """
+    with engine.connect() as connection:
+        if citus.version(connection) is None and settings.distributed == "no":
+            return
+        apart = [
+            name for name in citus.DISTRIBUTED_TABLES if citus.is_distributed(connection, name)
+        ]
+    if settings.distributed == "citus" and len(apart) < len(citus.DISTRIBUTED_TABLES):
+        left = ", ".join(sorted(citus.DISTRIBUTED_TABLES.keys() - apart))
+        raise SchemaError(f"not distributed yet: {left}: run `python -m server migrate`")
+    if settings.distributed == "no" and apart:
+        raise SchemaError(
+            f"database.distributed: {', '.join(apart)} lies on the workers of a Citus cluster; "
+            'say distributed = "citus"'
+        )
+
+
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
     """Let one migration run at a time. On SQLite its transaction holds the write lock anyway."""

@@ -21,7 +21,7 @@ from server.db import Database
 from server.errors import SchemaError
 from server.partitions import missing
 from server.settings import Settings
-from server.settings_storage import PartitionSettings
+from server.settings_storage import DatabaseSettings, PartitionSettings
 from tests.server import cluster
 from tests.server.conftest import NOW, Site, SteppingClock, make_passage, prepare, serving
 
@@ -44,6 +44,9 @@ def test_without_citus_it_is_said_what_to_do(settings: Settings) -> None:
         assert "CREATE EXTENSION citus" in str(error.value)
     with database.engine.connect() as connection:
         assert citus.is_distributed(connection, "passage") is False
+    schema.require_placed(database.engine, settings.database)
+    with pytest.raises(SchemaError, match="passage"):
+        schema.require_placed(database.engine, DatabaseSettings(distributed="citus"))
     database.close()
 
 
@@ -147,7 +150,12 @@ def test_a_cluster_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> 
         connection.execute(text("SELECT create_distributed_table('passage', 'plate')"))
     schema.upgrade(database.engine)
     schema.require_newest(database.engine)
+    with pytest.raises(SchemaError, match="passage_hold: run"):
+        schema.require_placed(database.engine, settings.database)
     assert schema.distribute(database.engine, settings.database) == ["passage_hold"]
+    schema.require_placed(database.engine, settings.database)
+    with pytest.raises(SchemaError, match="distributed = "):
+        schema.require_placed(database.engine, DatabaseSettings(url=cluster.DSN))
     database.close()
     cluster.drop_all()
 

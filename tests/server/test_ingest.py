@@ -338,3 +338,24 @@ def test_an_unread_vehicle_is_a_passage_too(site: Site) -> None:
 
 def test_identifiers_are_uuidv7() -> None:
     assert passage_id()[14] == "7"
+
+
+def test_the_latest_passage_of_a_checkpoint_is_found_however_long_ago(site: Site) -> None:
+    """Also of one whose camera's clock is ahead; none of one that nobody passed."""
+    latest = {
+        "west-1": NOW - timedelta(minutes=1),
+        "centre-1": NOW - timedelta(days=300),
+        "foreign-1": None,
+    }
+    for camera_id, at in latest.items():
+        for earlier in (timedelta(0), timedelta(hours=5), timedelta(days=200)):
+            if at is not None:
+                site.post(make_passage(camera_id=camera_id, captured_at=at - earlier))
+    ahead = NOW + timedelta(days=3)
+    site.post(make_passage(camera_id="west-2", captured_at=ahead))
+    shown = site.as_role("operator").get("/api/v1/checkpoints").json()
+    assert {one["place"]["id"]: one["last_passage_at"] for one in shown} == {
+        "kk-west": iso(ahead),
+        "kk-centre": iso(NOW - timedelta(days=300)),
+        "kk-north": None,
+    }

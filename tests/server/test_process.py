@@ -40,6 +40,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return clean | {
         "KAKOU_DATA_DIR": str(settings.data_dir),
         "KAKOU_DATABASE__URL": settings.database.url,
+        "KAKOU_DATABASE__DISTRIBUTED": settings.database.distributed,
         "KAKOU_ALERTS__POLL_MS": "100",
         "KAKOU_ALERTS__KEEPALIVE_S": "0.5",
     }

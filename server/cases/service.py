@@ -18,7 +18,7 @@ from server.auth.accounts import Account
 from server.auth.cases import require_case
 from server.auth.sight import Sight
 from server.errors import Conflict, InvalidRequest, NotAllowed, NotFound
-from server.settings import CaseSettings
+from server.settings_watchlist import CaseSettings
 from server.tables import Alert, AuditRecord, CaseAttachment, CaseFile, CaseOutcome
 
 AttachmentKind = Literal["alert", "search", "route"]

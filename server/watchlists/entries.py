@@ -25,8 +25,9 @@ from server.errors import InvalidRequest
 from server.notices.channels import MOST as MOST_CHANNELS
 from server.notices.channels import check_channels, is_channel
 from server.protection import is_sought
-from server.settings import Settings, WatchlistSettings
+from server.settings import Settings
 from server.settings_notices import NoticeSettings
+from server.settings_watchlist import WatchlistSettings
 from server.tables import Checkpoint, User
 from server.wire import PlateColor, PlateKind, VehicleColor
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from server.auth.accounts import Account
 from server.errors import NotFound
-from server.settings import WatchlistSettings
+from server.settings_watchlist import WatchlistSettings
 from server.tables import Alert, WatchlistEntry, WatchlistPerson, WatchlistStep
 from server.watchlists.states import WAITING, Actor, EntryState, Parties, Step, steps_for
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import signal
 import sys
@@ -10,12 +11,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from demo.city import CHECKPOINTS
 from demo.footage import Footage, film
 from demo.processes import ChildDiedError
 from demo.show import Show
 from demo.stage import LOGIN, Stage, county_seed, own_seed, write_agent, write_server
+from demo.traffic import Background, Feeder, ask_for_clones, background, keep_telling
 
 PAST_S = 330.0
 """The county's footage begins so long ago, so that there is something to see at once."""
@@ -27,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data/demo"), help="folder for all data")
     parser.add_argument("--source", help="own footage: a video, a folder of pictures or rtsp://…")
     parser.add_argument("--port", type=int, default=8080, help="0 = any free one")
+    parser.add_argument(
+        "--no-traffic", action="store_true", help="the four filmed checkpoints alone, no history"
+    )
     chosen = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -37,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.source:
             _own(show, chosen.source, chosen.port, stop)
         else:
-            _county(show, chosen.port, stop)
+            _county(show, chosen.port, stop, simulated=not chosen.no_traffic)
     except ChildDiedError as error:
         _say(f"✗ {error}")
         return 1
@@ -53,9 +59,9 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _set_up(show: Show, seed: dict[str, object], port: int) -> None:
+def _set_up(show: Show, seed: dict[str, Any], port: int, register_csv: str = "") -> None:
     stage = show.stage
-    write_server(stage, port)
+    write_server(stage, port, register_csv)
     stage.seed_file.touch(mode=0o600)
     stage.seed_file.write_text(json.dumps(seed, ensure_ascii=False, indent=1), encoding="utf-8")
     show.prepare()
@@ -72,9 +78,15 @@ def _tell(show: Show) -> None:
     _say("")
 
 
-def _county(show: Show, port: int, stop: threading.Event) -> None:
+def _county(show: Show, port: int, stop: threading.Event, *, simulated: bool) -> None:
     stage = show.stage
-    _set_up(show, county_seed(stage.password()), port)
+    seed = county_seed(stage.password())
+    traffic = background(stage.traffic_file, datetime.now(UTC)) if simulated else None
+    if traffic is not None:
+        for table, rows in traffic.seed.items():
+            seed[table] += rows
+    _set_up(show, seed, port, "" if traffic is None else traffic.register_csv())
+    feeder = _fed(show, traffic, stop) if traffic is not None else None
     for place in CHECKPOINTS:
         folder = stage.frames_dir(place.camera_id)
         clear(folder)
@@ -89,8 +101,47 @@ def _county(show: Show, port: int, stop: threading.Event) -> None:
     _tell(show)
     start_at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=PAST_S)
     footage = Footage(int(start_at.timestamp()), start_at)
-    with _watched(show, stop):
+    with _watched(show, stop), _telling(feeder, stop):
         film(footage, stage.frames_dir, stop=stop.is_set, reached=_Progress(start_at))
+
+
+def _fed(show: Show, traffic: Background, stop: threading.Event) -> Feeder:
+    """The simulated past, and a search for clones in it, so that the analyses have something to show."""
+    stage = show.stage
+    feeder = Feeder(traffic, show.url, stage.tokens_dir, stage.traffic_file)
+    began = time.monotonic()
+
+    def progress(share: float) -> None:
+        if stop.is_set():
+            raise ChildDiedError("stopped")
+        _say(f"· 模拟车流 simulated traffic {100 * share:.0f} %")
+
+    count = feeder.tell_past(datetime.now(UTC), progress)
+    _say(f"· 模拟车流 {count} simulated passages in {time.monotonic() - began:.0f} s")
+    if count:
+        ask_for_clones(show.url, LOGIN, stage.password(), traffic.start_at)
+    return feeder
+
+
+@contextlib.contextmanager
+def _telling(feeder: Feeder | None, stop: threading.Event) -> Iterator[None]:
+    """Posts the simulated present beside the footage."""
+    if feeder is None:
+        yield
+        return
+    failed = functools.partial(_say_with, "! 模拟车流 simulated traffic: ")
+    thread = threading.Thread(
+        target=keep_telling, args=(feeder, stop, failed), name="traffic", daemon=True
+    )
+    thread.start()
+    yield
+    stop.set()
+    thread.join(5)
+    feeder.close()
+
+
+def _say_with(prefix: str, text: str) -> None:
+    _say(prefix + text)
 
 
 def clear(folder: Path) -> None:

@@ -108,6 +108,17 @@ ROADS: tuple[Road, ...] = (
     Road("望湖巷", "Wanghu Lane", 3, _street(-320, -640, -325, 630, 10)),
 )
 
+OUTER_ROADS: tuple[Road, ...] = (
+    Road("绕城路", "Outer Ring Road", 1, _ring(4600, 56)),
+    Road("迎宾大道西延", "Yingbin Avenue West", 1, _street(-2600, -175, -6400, 350, 120)),
+    Road("机场路东延", "Airport Road East", 1, _street(2700, 300, 6400, -250, 110)),
+    Road("北二路北延", "Bei'er Road North", 1, _street(125, 2500, -300, 6400, 90)),
+    Road("济水路南延", "Jishui Road South", 1, _street(-150, -2450, 250, -6400, 100)),
+    Road("城西路", "Chengxi Road", 2, _street(-3300, -4300, -3100, 4300, 130)),
+    Road("城东路", "Chengdong Road", 2, _street(3300, -4300, 3150, 4300, 140)),
+)
+"""What lies about the county town, where only simulated vehicles are seen."""
+
 RIVER_M: tuple[tuple[float, float], ...] = _street(-2100, 1800, 1950, -2150, 310, steps=40)
 """The river that crosses the county, drawn under the roads."""
 
@@ -159,6 +170,6 @@ def roads_geojson() -> dict[str, Any]:
             },
             "geometry": line(road.points_m),
         }
-        for road in ROADS
+        for road in (*ROADS, *OUTER_ROADS)
     )
     return {"type": "FeatureCollection", "features": features}

@@ -34,6 +34,11 @@ class Stage:
         return self.root / "tokens"
 
     @property
+    def traffic_file(self) -> Path:
+        """Since when simulated traffic drives here, and how far it has been told."""
+        return self.root / "traffic.json"
+
+    @property
     def password_file(self) -> Path:
         """Password of the demo's log-in, made up on this machine."""
         return self.root / "password"
@@ -64,8 +69,8 @@ def _toml(value: object) -> str:
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
-def write_server(stage: Stage, port: int) -> None:
-    """Write ``server.toml`` and the map's roads."""
+def write_server(stage: Stage, port: int, register_csv: str = "") -> None:
+    """Write ``server.toml`` and the map's roads, and a vehicle register if there is one."""
     roads = stage.root / "roads.geojson"
     roads.parent.mkdir(parents=True, exist_ok=True)
     roads.write_text(json.dumps(roads_geojson(), ensure_ascii=False), encoding="utf-8")
@@ -80,11 +85,24 @@ def write_server(stage: Stage, port: int) -> None:
                 f"center_lat = {ORIGIN_LAT}",
                 f"center_lon = {ORIGIN_LON}",
                 "zoom = 12.6",
+                *_register(stage, register_csv),
                 "",
             ]
         ),
         encoding="utf-8",
     )
+
+
+def _register(stage: Stage, csv: str) -> list[str]:
+    """Lines for a register of vehicles; travel times are learned from at once, to be looked at."""
+    if not csv:
+        return []
+    path = stage.root / "register.csv"
+    path.write_text(csv, encoding="utf-8")
+    return [
+        "[vehicles]", f"csv_file = {_toml(path.absolute())}",
+        "[trajectory]", "learn_every_s = 40",
+    ]  # fmt: skip
 
 
 def county_seed(password: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from server.analyses.clones import CloneVerdict
 from server.analyses.queue import enqueue
 from tests.server.analyses.test_answers import CAMERA_OF, DAY, ME, no_upkeep, sent
 from tests.server.analyses.test_jobs import decide, fill_queue, queue, start, work
-from tests.server.analyses.test_pure import LINES, CloneRules, judge_plate, two_vehicles
+from tests.server.analyses.test_pure import LINES, CloneRules, judge_plate, seen, two_vehicles
 from tests.server.conftest import NOW, Site
 
 __all__ = ["no_upkeep"]
@@ -97,3 +97,30 @@ def test_a_search_by_whoever_sees_everything_feeds_the_queue_and_no_other(
     (candidate,) = queue(operator)
     assert candidate["plate"] == ME
     assert set(candidate["checkpoints"]) <= set(CAMERA_OF)
+
+
+def test_what_one_checkpoint_alone_says_may_be_its_clock() -> None:
+    """Two checkpoints far apart see the plate in turn, of which one is always the same."""
+
+    def verdict(color: str, places: tuple[int, int]) -> CloneVerdict:
+        route = []
+        for trip in range(4):
+            begin = 7_200.0 * trip
+            route += [seen("鲁H10001", n, begin + 400 * n) for n in range(3)]
+            route += [
+                seen("鲁H10001", place, begin + 430 + 30 * n, color)
+                for n, place in enumerate(places)
+            ]
+        found = judge_plate("鲁H10001", sorted(route, key=lambda s: s.at), LINES, CloneRules())
+        assert found is not None
+        return found
+
+    rules = CloneRules()
+    for places in ((5, 5), (4, 5)):
+        one = verdict("white", places)
+        at = [{c.start.checkpoint_id, c.end.checkpoint_id} for c in one.conflicts]
+        alone = bool(set.intersection(*at))
+        assert alone == (places == (5, 5))
+        assert (one.cause == "clone") <= (not alone)
+    assert verdict("black", (4, 5)).cause == "clone"
+    assert rules.clock_plates > 1, "one plate says nothing of a clock"

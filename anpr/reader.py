@@ -141,22 +141,25 @@ class PlateReader:
         for i, looks in zip(doubtful, again, strict=True):
             readings[i] = decide([first[i], *looks], seen[i], rows[i])
         for i, near in zip(doubtful, closer, strict=True):
-            both = (quads[i], near.quad)
-            if _likelihood(readings[i]) < _POOR_BELOW:
-                quads[i], readings[i] = self._guessed(image, both, rows[i], seen[i], readings[i])
-            if _may_be_a_lower_row(readings[i], quads[i], seen[i]):
-                quads[i], readings[i] = self._with_upper_row(
-                    image, quads[i], near.rows, seen[i], readings[i]
-                )
+            quad, looked = quads[i], readings[i]
+            if _likelihood(looked) < _POOR_BELOW:
+                both = (quad, near.quad)
+                quads[i], readings[i] = self._guessed(image, both, rows[i], seen[i], looked)
+            if _may_be_a_lower_row(looked, quad, seen[i]):
+                whole = self._with_upper_row(image, quad, seen[i], looked)
+                if whole and _likelihood(whole[1]) > _likelihood(readings[i]):
+                    quads[i], readings[i] = whole
+                elif near.rows == 2 and readings[i].rows == 1:
+                    decoded = with_lost_upper_row(readings[i].decoded, seen[i].colors)
+                    readings[i] = replace(readings[i], decoded=decoded)
         return list(zip(quads, readings, strict=True))
 
     def _with_upper_row(
-        self, image: Image, quad: Quad, seen_rows: int, ground: ColorRead, lower: Reading
-    ) -> tuple[Quad, Reading]:
-        """The whole plate of what may be its lower row, where one stands above it.
+        self, image: Image, quad: Quad, ground: ColorRead, lower: Reading
+    ) -> tuple[Quad, Reading] | None:
+        """The whole plate of what may be its lower row, and where, if one stands above it.
 
-        It counts if it is legal, likely, and ends with the lower row as read. Without one the
-        lower row stays, with ``??`` before it if two rows were seen (``seen_rows``).
+        It counts if it is legal, likely, and ends with the lower row as read.
         """
         quads = [raised(quad, v) for v in _RAISED_V]
         looks = self._look(image, quads, [2] * len(quads))
@@ -168,12 +171,7 @@ class PlateReader:
             and r.decoded.number.text.endswith(lower.decoded.number.text)
             and _likelihood(r) >= _LIKELY_FROM
         ]
-        if whole:
-            return max(whole, key=lambda at: _likelihood(at[1]))
-        if seen_rows == 2:
-            decoded = with_lost_upper_row(lower.decoded, ground.colors)
-            return quad, replace(lower, decoded=decoded)
-        return quad, lower
+        return max(whole, key=lambda at: _likelihood(at[1]), default=None)
 
     def _guessed(
         self,

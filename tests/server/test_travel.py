@@ -31,6 +31,7 @@ from server.trajectories.sketch import (
     PairTimes,
     TimeSketch,
     bins_of,
+    medians_s,
     time_class,
     unpack,
 )
@@ -120,6 +121,10 @@ def test_a_stored_sketch_is_the_same_and_sketches_join_by_adding(cells) -> None:
     for when, place, n in cells:
         counts[when, place] = n
     assert np.array_equal(unpack(PairTimes(counts).pack()), counts)
+    assert np.array_equal(PairTimes(PairTimes(counts).pack()).counts, counts)
+    pairs = [PairTimes(counts), PairTimes(counts[:, ::-1].copy())]
+    whole = [pair.whole.expected.q50_s for pair in pairs]
+    assert medians_s(pairs) == pytest.approx(whole), "many at once say what each says"
     both = unpack(PairTimes(counts + counts).pack())
     assert np.array_equal(both, 2 * counts)
 

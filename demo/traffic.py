@@ -151,7 +151,9 @@ class Background:
             "lane": int(p.lane[row]),
             "speed_kmh": float(p.speed_kmh[row]),
             "track": {"first_at": at, "last_at": at, "frames": 1, "reads": 1, "votes": 1},
-            "evidence": [picture | {"captured_at": at}] if text and picture else [],
+            "evidence": [picture | {"role": role, "captured_at": at} for role in ("scene", "plate")]
+            if text and picture
+            else [],
             "models": _MODELS,
         }
 
@@ -266,7 +268,7 @@ class Feeder:
             )
             answer.raise_for_status()
             found = self._pictures[vehicle] = {
-                "role": "plate", "sha256": name, "media_type": "image/jpeg",
+                "sha256": name, "media_type": "image/jpeg",
                 "size_bytes": len(jpeg), "width_px": size[0], "height_px": size[1],
             }  # fmt: skip
         return found
@@ -280,14 +282,16 @@ def _drawn(world: World, vehicle: int, glyphs: OwnGlyphs) -> tuple[bytes, tuple[
         wear=0.2,
     ).image  # fmt: skip
     height, width = plate.shape[:2]
-    image = np.full((height + 26, width, 3), 40, np.uint8)
-    image[:height] = plate[..., :3]
+    tall = max(width * 9 // 16, height + 30)
+    image = np.full((tall, width, 3), 40, np.uint8)
+    top = (tall - height - 26) // 2
+    image[top : top + height] = plate[..., :3]
     cv2.putText(
-        image, "SIMULATED", (8, height + 19), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (230, 230, 230), 1,
-        cv2.LINE_AA,
+        image, "SIMULATED", (8, top + height + 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (230, 230, 230),
+        1, cv2.LINE_AA,
     )  # fmt: skip
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    return jpeg, (width, height + 26)
+    return jpeg, (width, tall)
 
 
 def ask_for_clones(url: str, name: str, password: str, since: datetime) -> None:

@@ -30,6 +30,8 @@ HORIZON_S: Final = 2_400.0
 MANNED_S: Final = 60.0
 """A unit must stand so long before the vehicle comes."""
 FEW_DRIVES: Final = 15.0
+_UNSURE: Final = 0.15
+"""Of one drive alone: how far its time may be off, as a share of it."""
 LEAST: Final = 0.01
 _LEAST_MISSED: Final = 0.02
 _MOST_HOPS: Final = 25
@@ -167,6 +169,7 @@ def pursue(  # noqa: PLR0913, PLR0917 - where, since when, what is known, who ca
         stands_s = silent_s + float(need_s)
         in_time = float(weight[at_s > stands_s + MANNED_S].sum())
         early, middle, late = _weighted(at_s, weight)
+        early = max(silent_s, early)
         blocks.append(
             Roadblock(
                 name,
@@ -201,7 +204,10 @@ def _weighted(values: Floats, weight: Floats) -> tuple[float, float, float]:
         float(values[order][min(len(values) - 1, int(np.searchsorted(reach, q)))])
         for q in (0.05, 0.5, 0.95)
     )
-    return low, middle, high
+    # few draws do not show the tails: a plate's own drives may be one or two
+    draws = float(weight.sum() ** 2 / (weight**2).sum())
+    wider = _UNSURE * middle * FEW_DRIVES / (draws + FEW_DRIVES)
+    return low - wider, middle, high + wider
 
 
 def _arrivals(  # noqa: PLR0913, PLR0917 - where, since when, and what is known

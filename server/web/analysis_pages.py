@@ -1,7 +1,7 @@
 """The section of analyses (研判): a form per analysis, answers with their reasons and pictures."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -104,7 +104,7 @@ def cancel_job(
 def show_city(request: Request, context: Context, account: Officer, kind: str) -> Response:
     """The form of a city-wide analysis."""
     form = _form(CITY_FORMS, kind)
-    return _page(request, context, account, kind, form, {}, city=True)
+    return _page(request, context, account, kind, form, _lately(request, context), city=True)
 
 
 @router.post("/analyses/city/{kind}")
@@ -123,7 +123,8 @@ def show(
 ) -> Response:
     """The form of an analysis."""
     form = _form(FORMS, kind)
-    return _page(request, context, account, kind, form, {"plate": plate[:16]})
+    asked = {"plate": plate[:16], **_lately(request, context)}
+    return _page(request, context, account, kind, form, asked)
 
 
 @router.post("/analyses/{kind}")
@@ -197,6 +198,12 @@ def _start(  # noqa: PLR0913, PLR0917 - who asks, from where, what
     except MENDED as error:
         return _page(request, context, account, kind, form, fields, error=error, city=True)
     return RedirectResponse("/analyses/jobs", status_code=303)
+
+
+def _lately(request: Request, context: AppContext) -> dict[str, str]:
+    """The last week, as a form begins with: to the minute that is over."""
+    now = context.clock().astimezone(zone_of(request))
+    return {"from": f"{now - timedelta(days=7):%Y-%m-%dT%H:%M}", "to": f"{now:%Y-%m-%dT%H:%M}"}
 
 
 def _page(  # noqa: PLR0913, PLR0917 - the parts of the page

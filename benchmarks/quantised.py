@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -111,7 +112,9 @@ def made_copy(folder: Path, copy: Path, changes: dict[str, str], given: Inputs) 
             write_int8(folder / relative, copy / relative, given[relative])
         else:
             write_bf16(folder / relative, copy / relative)
-    if enter_hashes([str(copy), "--write"]):
+    with redirect_stdout(sys.stderr):
+        refused = enter_hashes([str(copy), "--write"])
+    if refused:
         raise RuntimeError(f"{copy}: the changed networks cannot be entered")
 
 

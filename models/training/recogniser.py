@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from anpr.plate import RECOGNISER_ALPHABET
+from anpr.plate import RECOGNISER_ALPHABET, PlateKind
 from models.training.command import add_arguments, glyph_source, parse, real_plates
 from models.training.crop_scores import Crop, Scores, labelled_crops, score
-from models.training.drawn_plates import DrawnSource
+from models.training.drawn_plates import KIND_SHARES, DrawnSource
 from models.training.export import export_onnx, write_inference_yml
 from models.training.network_recogniser import (
     INPUT_PX,
@@ -206,7 +206,8 @@ def train(run: Run, loader: DataLoader[Any], args: argparse.Namespace, folder: P
 def mixture_for(args: argparse.Namespace) -> Mixture:
     """The training data that the arguments ask for."""
     plates, glyphs = real_plates(args), glyph_source(args)
-    drawn = DrawnSource(glyphs, plates)
+    shares = KIND_SHARES | {PlateKind.FOREIGN: args.foreign}
+    drawn = DrawnSource(glyphs, plates, shares=tuple(shares.items()))
     if plates is None:
         return Mixture(((1.0, drawn),))
     real = real_mixture(plates, GlyphMasks(args.data / "glyphs/font_model"))
@@ -218,6 +219,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser, name="recogniser", steps=30_000, batch=64, rate=2e-3)
     parser.add_argument("--from", dest="first", type=Path, help="checkpoint to begin from")
+    parser.add_argument(
+        "--foreign",
+        type=float,
+        default=KIND_SHARES[PlateKind.FOREIGN],
+        help="weight of foreign plates among the drawn ones",
+    )
     args = parse(parser)
     torch.set_num_threads(args.threads)
     seed_everything(args.seed)

@@ -18,6 +18,10 @@ from anpr.plate import RECOGNISER_ALPHABET
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+import torch
+
+from models.training.averaging import main as average_recognisers
+from models.training.averaging import mean_of
 from models.training.crop_scores import greedy
 from models.training.degrade import Mounted, photograph
 from models.training.plate_canvas import CANVAS_PX, CORE, Sample, canvas_of, clean_text
@@ -52,6 +56,21 @@ def test_a_quick_run_of_the_recogniser_ends_in_a_folder_that_reads(project, tmp_
     assert np.allclose(probabilities.sum(-1), 1, atol=1e-4)
     again = run_training("recogniser", project, tmp_path / "runs", tmp_path / "rec")
     assert len(again) == len(metrics), "a finished run has nothing left to do"
+    checkpoint = str(tmp_path / "runs" / "recogniser" / "checkpoint.pt")
+    average_recognisers([checkpoint, checkpoint, "--export", str(tmp_path / "mean")])
+    mean = onnxruntime.InferenceSession(tmp_path / "mean" / "inference.onnx")
+    assert np.allclose(mean.run(None, {"x": pictures})[0], probabilities, atol=1e-5)
+
+
+def test_a_mean_of_networks_keeps_types_and_refuses_other_networks():
+    whole, half = torch.tensor([1.0, 3.0]), torch.tensor([3.0, 5.0])
+    states = [{"w": whole, "n": torch.tensor(4)}, {"w": half, "n": torch.tensor(7)}]
+    mean = mean_of(states)
+    assert mean["w"].tolist() == [2.0, 4.0]
+    assert mean["n"].dtype == torch.int64
+    for other in ({"w": whole}, {"w": whole[:1], "n": torch.tensor(1)}):
+        with pytest.raises(ValueError, match="different networks"):
+            mean_of([states[0], other])
 
 
 def test_a_quick_run_of_the_colour_network_ends_in_a_file_that_answers(project, tmp_path):

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from server.passages.view import PassageView
 from server.trajectories.model import guess
-from server.trajectories.paths import Path, likely_paths
+from server.trajectories.paths import Asked, Found, Path, likely_paths, to_search
 from server.trajectories.route import (
     Leg,
     LegFlag,
@@ -42,8 +42,11 @@ TRIP_GAP_S = 1_800.0
 """Longer out of sight, and three times longer than usual, is the end of a trip."""
 BORDER_SHARE = 0.6
 """Of those seen at a checkpoint so many come from nowhere: there one enters the area."""
-MOST_INFERRED = 60
-"""Legs of a route whose unseen checkpoints are looked for: the newest."""
+MOST_SEARCHED = 400
+"""Different drives whose unseen checkpoints are searched for, the newest first: a fifth of a second.
+
+One that is driven daily is one; legs whose way is known without searching are none.
+"""
 
 
 def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held against
@@ -70,16 +73,18 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
     legs: list[Leg] = []
     before: dict[int, Stop] = {}
     earlier: dict[int, str] = {}
+    searched: Found = {}
+    left_out = _left_out(stops, traffic)
     for number, stop in enumerate(stops):
         last = stops[number - 1] if number else None
         if last is not None and last.vehicle != stop.vehicle:
-            conflict = _leg(last, stop, rules, traffic, None, infer=False)
+            conflict = _leg(last, stop, rules, traffic, None, None)
             if conflict.flag == "impossible":
                 legs.append(replace(conflict, vehicle=0))
         start = before.get(stop.vehicle)
         if start is not None:
-            infer = number >= len(stops) - MOST_INFERRED
-            leg = _leg(start, stop, rules, traffic, earlier.get(stop.vehicle), infer=infer)
+            asked = None if stop.number in left_out else searched
+            leg = _leg(start, stop, rules, traffic, earlier.get(stop.vehicle), asked)
             legs.append(leg)
             earlier.pop(stop.vehicle, None)
             if not leg.breaks:
@@ -257,30 +262,60 @@ def _known(start: Stop, end: Stop, traffic: Traffic | None) -> Expected | None:
     return known if known.n >= KNOWN else None
 
 
-def _ways(
-    start: Stop, end: Stop, seconds: float, traffic: Traffic | None, before: str | None
+def _left_out(stops: Sequence[Stop], traffic: Traffic | None) -> set[int]:
+    """Stops to which no way is searched for, because the newest legs have used up all searches."""
+    if traffic is None:
+        return set()
+    searches: set[Asked] = set()
+    left_out: set[int] = set()
+    after: dict[int, Stop] = {}
+    for start in reversed(stops):
+        end = after.get(start.vehicle)
+        after[start.vehicle] = start
+        if end is None:
+            continue
+        asked = to_search(
+            traffic.links, start.place.id, end.place.id, _between(start, end)[1],
+            traffic.when(start.last_seen_at),
+        )  # fmt: skip
+        if asked is None or asked in searches:
+            continue
+        if len(searches) < MOST_SEARCHED:
+            searches.add(asked)
+        else:
+            left_out.add(end.number)
+    return left_out
+
+
+def _ways(  # noqa: PLR0913, PLR0917 - two stops, and what is known of them
+    start: Stop,
+    end: Stop,
+    seconds: float,
+    traffic: Traffic | None,
+    before: str | None,
+    searched: Found | None,
 ) -> tuple[Path, ...]:
-    """The ways that the leg may have gone, likeliest first."""
-    if traffic is None or start.place.id == end.place.id:
+    """The ways that the leg may have gone, likeliest first; none if nobody is to look."""
+    if traffic is None or searched is None or start.place.id == end.place.id:
         return ()
     return likely_paths(
         traffic.links, start.place.id, end.place.id, seconds, traffic.when(start.last_seen_at),
-        before=before,
+        before=before, searched=searched,
     )  # fmt: skip
 
 
-def _leg(  # noqa: PLR0913 - two stops, and what they are held against
+def _leg(  # noqa: PLR0913, PLR0917 - two stops, and what they are held against
     start: Stop,
     end: Stop,
     rules: RouteRules,
     traffic: Traffic | None,
     before: str | None,
-    *,
-    infer: bool,
+    searched: Found | None,
 ) -> Leg:
+    """Judge a leg; ``searched`` None: without looking for what was passed unseen."""
     metres, seconds = _between(start, end)
     expected = _known(start, end, traffic)
-    paths = _ways(start, end, seconds, traffic, before) if infer else ()
+    paths = _ways(start, end, seconds, traffic, before, searched)
     if expected is None and paths:
         expected = paths[0].expected
     flag = judge(metres, seconds, rules, expected)
@@ -313,6 +348,7 @@ def _leg(  # noqa: PLR0913 - two stops, and what they are held against
         between=between,
         path_probability=probability,
         breaks=breaks,
+        left_out=traffic is not None and searched is None and flag != "impossible",
     )
 
 

@@ -16,7 +16,7 @@ def geojson(trajectory: Trajectory) -> dict[str, Any]:
     """A FeatureCollection (RFC 7946); ``[lon, lat]``.
 
     ``kind`` is ``stop`` (a point, seen), ``unseen`` (a point, inferred) or ``leg`` (a line, through
-    the inferred points, ``inferred`` says whether there are any).
+    the inferred points, ``inferred`` says whether there are any, ``left_out`` that nobody looked).
     """
     lines = [_line(trajectory, leg) for leg in trajectory.legs]
     points = [_point(stop) for stop in trajectory.stops]
@@ -115,6 +115,7 @@ def _line(trajectory: Trajectory, leg: Leg) -> dict[str, Any]:
             "vehicle": leg.vehicle,
             "breaks": leg.breaks,
             "inferred": bool(leg.between),
+            "left_out": leg.left_out,
             "path_probability": leg.path_probability,
             "usual_s": round(expected.q50_s, 1) if expected is not None else None,
         },

@@ -7,7 +7,7 @@ found best first; what is given is never a sighting, and always a probability.
 
 import heapq
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -26,6 +26,7 @@ _LOOKED_AT: Final = 500
 _CANDIDATES: Final = 12
 _WORSE: Final = 9.0
 """Paths a ten-thousandth (in logs) as likely as the best are left out."""
+_STEP: Final = math.log(1.1)
 _STOPS: Final = 0.03
 """Drivers who stop on the way (petrol, a shop), and for how long on average."""
 _STOP_S: Final = 900.0
@@ -43,23 +44,65 @@ class Path:
     expected: Expected
 
 
+Candidate = tuple[tuple[str, ...], float, Expected]
+"""Checkpoints between, log of the prior, and what the drive takes."""
+Asked = tuple[str, str, int, int]
+"""From where, to where, the class of time, and the step of duration: what a search depends on,
+besides what was before."""
+Found = MutableMapping[tuple[Asked, str | None], Sequence[Candidate]]
+"""Searches that were made, of one :class:`Links`."""
+
+
+def to_search(links: Links, start: str, end: str, duration_s: float, when: int) -> Asked | None:
+    """What has to be searched for to know the way; None where it is known without, or cannot be."""
+    if (
+        start == end
+        or not 0 < duration_s <= LONGEST_S
+        or _is_direct(links, start, end, duration_s, when)
+    ):
+        return None
+    # steps of a tenth: who drives there daily is searched for once
+    return start, end, when, math.ceil(math.log(1.6 * duration_s + 60) / _STEP)
+
+
+def _is_direct(links: Links, start: str, end: str, duration_s: float, when: int) -> bool:
+    """Whether the time is that of a road besides which there is no other way."""
+    if not links.is_only_way(start, end):
+        return False
+    return duration_s < 1.5 * leg_times(links, start, end, when).q95_s
+
+
 def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before them
-    links: Links, start: str, end: str, duration_s: float, when: int, *, before: str | None = None
+    links: Links,
+    start: str,
+    end: str,
+    duration_s: float,
+    when: int,
+    *,
+    before: str | None = None,
+    searched: Found | None = None,
 ) -> tuple[Path, ...]:
     """The likeliest paths from one sighting to the next one, likeliest first; at most three.
 
     ``before`` is the checkpoint at which it was seen before ``start``. Nothing if the model knows
-    no way, none in that time, or if the time is longer than an hour.
+    no way, none in that time, or if the time is longer than an hour. What is in ``searched`` is
+    not searched for again, what was is put there.
     """
     if start == end or not 0 < duration_s <= LONGEST_S:
         return ()
-    expected = leg_times(links, start, end, when)
-    if duration_s < 1.5 * expected.q95_s and links.is_only_way(start, end):
+    asked = to_search(links, start, end, duration_s, when)
+    if asked is None:
+        expected = leg_times(links, start, end, when)
         likelihood = path_likelihood(links, (start, end), duration_s, when, before=before)
         return (Path((), 1.0, likelihood, expected),)
+    candidates = searched.get((asked, before)) if searched is not None else None
+    if candidates is None:
+        candidates = _candidates(links, asked, before)
+        if searched is not None:
+            searched[asked, before] = candidates
     found = [
         Path(path, 0.0, prior + log_time(expected, duration_s), expected)
-        for path, prior, expected in _candidates(links, start, end, duration_s, when, before)
+        for path, prior, expected in candidates
     ]
     if not found:
         return ()
@@ -127,19 +170,18 @@ def log_time(expected: Expected, duration_s: float) -> float:
     return math.log((1 - _STOPS) * drive + _STOPS * stop + 1e-12)
 
 
-def _candidates(  # noqa: PLR0913, PLR0917 - the two sightings, and what is known before them
-    links: Links, start: str, end: str, duration_s: float, when: int, before: str | None
-) -> list[tuple[tuple[str, ...], float, Expected]]:
+def _candidates(links: Links, asked: Asked, before: str | None) -> list[Candidate]:
     """Paths that end at ``end``, with the log of their prior and what they take, best first.
 
     A path is only followed where it can still end well: as soon as one way is known, whatever must
     become much less likely than it is not begun.
     """
-    longest_s = 1.6 * duration_s + 60
+    start, end, when, step = asked
+    longest_s = math.exp(step * _STEP)
     queue: list[tuple[float, int, tuple[str, ...], tuple[Expected, ...], float]] = [
         (0.0, 0, (start,), (), 0.0)
     ]
-    found: list[tuple[tuple[str, ...], float, Expected]] = []
+    found: list[Candidate] = []
     most = math.inf
     looked_at = number = 0
     while queue and looked_at < _LOOKED_AT and len(found) < _CANDIDATES:

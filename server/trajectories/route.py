@@ -91,6 +91,8 @@ class Leg:
     """Of that path against all others; None if nothing is known of the way."""
     breaks: bool = False
     """The vehicle stood for long in between: one trip ends, another begins."""
+    left_out: bool = False
+    """Whether checkpoints passed unseen were not looked for, because the route has so many legs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 import random
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -16,9 +16,10 @@ from benchmarks.simulation import City, Plan, World, simulate
 from benchmarks.trajectory import QUICK, Town, make_town, view
 from server.db import Database
 from server.tables import AuditRecord, TravelMark, TravelPair, TravelPlace
-from server.trajectories import learning
+from server.trajectories import build, learning
 from server.trajectories.build import build_trajectory
 from server.trajectories.clocks import Usual, estimate_clocks
+from server.trajectories.drawing import geojson
 from server.trajectories.links import Links
 from server.trajectories.model import END, TravelModel
 from server.trajectories.moves import Moves, count_moves
@@ -323,6 +324,70 @@ def test_a_route_contains_nothing_that_was_not_seen_or_inferred() -> None:
                 assert all(0 < one.probability <= 1 for one in leg.between)
         assert sum(trip.stops for trip in route.trips) == len(route.stops)
     assert shown > 5
+
+
+def _day_of(where: Town, least: int) -> list:
+    """The sightings of one vehicle that was seen at least so often on the last day."""
+    p = where.world.passages
+    days = (
+        [r for r in rows.tolist() if p.seen[r] and p.plate[r] > 0 and not p.misread[r]]
+        for rows in where.rows_of.values()
+    )
+    return [view(where, row) for row in min((d for d in days if len(d) >= least), key=len)]
+
+
+def test_of_a_long_day_the_first_legs_are_inferred_as_if_it_had_ended_there() -> None:
+    """A taxi is seen a hundred times a day; what it came past in the morning is not forgotten."""
+    day = _day_of(town(), 90)
+    whole = build_trajectory("plate", day, RouteRules(), traffic=town().traffic)
+    begun = build_trajectory("plate", day[:40], RouteRules(), traffic=town().traffic)
+    assert whole.vehicles == begun.vehicles == 1
+    assert whole.legs[: len(begun.legs)] == begun.legs
+    assert any(leg.between for leg in begun.legs)
+    assert not any(leg.left_out for leg in whole.legs)
+
+
+def test_where_too_much_had_to_be_searched_the_oldest_legs_say_that_nobody_looked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    day = _day_of(town(), 90)
+    whole = build_trajectory("plate", day, RouteRules(), traffic=town().traffic)
+    monkeypatch.setattr(build, "MOST_SEARCHED", 3)
+    some = build_trajectory("plate", day, RouteRules(), traffic=town().traffic)
+    assert some.legs[-1].between == whole.legs[-1].between
+    out = [leg.left_out for leg in some.legs]
+    assert True in out
+    for leg, full in zip(some.legs, whole.legs, strict=True):
+        assert leg.between == (() if leg.left_out else full.between)
+    shown = [f["properties"] for f in geojson(some)["features"]]
+    assert [one["left_out"] for one in shown if one["kind"] == "leg"] == out
+
+
+@pytest.mark.parametrize("drives", [1_000, 100_000, 10_000_000])
+def test_learning_more_of_the_same_makes_no_neighbours_of_those_that_are_none(drives) -> None:
+    """On one road, however many drove it, who follows whom stays; each checkpoint misses many."""
+    missed = (0.1, 0.3, 0.2, 0.35, 0.05, 0.25, 0.3)
+    names = "abcdefg"
+
+    def run(*places: int) -> int:
+        """Drives that were seen at these, and at none between."""
+        unseen = set(range(places[0], places[-1])) - set(places)
+        return round(
+            drives * math.prod(1 - missed[n] for n in places) * math.prod(missed[n] for n in unseen)
+        )
+
+    times: dict[str, dict[str, PairTimes]] = {}
+    for a, b in combinations(range(len(names)), 2):
+        counts = np.zeros((CLASSES, BINS), np.int64)
+        counts[0, bins_of(np.array([90.0 * (b - a)]))] = run(a, b)
+        times.setdefault(names[a], {})[names[b]] = PairTimes(counts)
+    turns: dict[tuple[str, str], dict[str, int]] = {}
+    for a, b, c in combinations(range(len(names)), 3):
+        turns.setdefault((names[a], names[b]), {})[names[c]] = run(a, b, c)
+    links = Links(TravelModel(times, turns, {}, {}))
+    assert {a: set(links.onward(a)) for a in names[:-1]} == {a: {b} for a, b in pairwise(names)}
+    for place, true in list(zip(names, missed, strict=True))[1:-1]:
+        assert links.missed(place) == pytest.approx(true, abs=0.1)
 
 
 def test_a_clone_gets_a_line_of_its_own() -> None:

@@ -186,8 +186,13 @@ def _at(stop: Stop) -> datetime:
 def _between(start: Stop, end: Stop) -> tuple[float, float]:
     """Metres and seconds from one stop to another, by right clocks."""
     metres = distance_m(start.place.lat, start.place.lon, end.place.lat, end.place.lon)
+    return metres, _seconds(start, end)
+
+
+def _seconds(start: Stop, end: Stop) -> float:
+    """Out of sight from one stop to another, by right clocks."""
     left = start.last_seen_at - timedelta(seconds=start.clock_offset_s)
-    return metres, (_at(end) - left).total_seconds()
+    return (_at(end) - left).total_seconds()
 
 
 def _fitting(
@@ -264,7 +269,7 @@ def _known(start: Stop, end: Stop, traffic: Traffic | None) -> Expected | None:
 
 def _left_out(stops: Sequence[Stop], traffic: Traffic | None) -> set[int]:
     """Stops to which no way is searched for, because the newest legs have used up all searches."""
-    if traffic is None:
+    if traffic is None or len(stops) <= MOST_SEARCHED:
         return set()
     searches: set[Asked] = set()
     left_out: set[int] = set()
@@ -275,7 +280,7 @@ def _left_out(stops: Sequence[Stop], traffic: Traffic | None) -> set[int]:
         if end is None:
             continue
         asked = to_search(
-            traffic.links, start.place.id, end.place.id, _between(start, end)[1],
+            traffic.links, start.place.id, end.place.id, _seconds(start, end),
             traffic.when(start.last_seen_at),
         )  # fmt: skip
         if asked is None or asked in searches:

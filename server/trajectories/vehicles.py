@@ -7,7 +7,7 @@ further vehicle is only taken where nothing else is possible, or everything else
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +26,10 @@ class _Division:
     score: float
     last: tuple[int, ...]
     """Last sighting of each vehicle."""
-    of: tuple[int, ...]
-    """Vehicle of each sighting, from 0."""
+    vehicle: int
+    """That of the newest sighting, from 0 …"""
+    before: "_Division | None"
+    """… and what was thought of all before: a division is a chain, so that it grows by a link."""
 
 
 def divide(count: int, fit: Fit) -> tuple[int, ...]:
@@ -35,30 +37,44 @@ def divide(count: int, fit: Fit) -> tuple[int, ...]:
 
     Vehicle 1 made most of them (the first one, if as many). What fits nothing is a vehicle of
     its own, up to :data:`MOST`; then it joins where it fits least badly.
+
+    Of divisions whose vehicles were last seen at the same sightings only the likeliest can become
+    the best, so only it is followed: time grows with the number of sightings, not with its square.
     """
-    beam = [_Division(0.0, (), ())]
+    beam: list[_Division] = []
     for number in range(count):
-        grown = []
-        for division in beam:
-            for vehicle, last in enumerate(division.last):
-                score = fit(last, number)
-                if len(division.last) == MOST:
-                    score = max(score, 4 * NEW_VEHICLE)
-                if score > -math.inf:
-                    ends = (*division.last[:vehicle], number, *division.last[vehicle + 1 :])
-                    grown.append(_Division(division.score + score, ends, (*division.of, vehicle)))
-            if len(division.last) < MOST:
-                cost = NEW_VEHICLE if division.last else 0.0
-                grown.append(
-                    _Division(
-                        division.score + cost,
-                        (*division.last, number),
-                        (*division.of, len(division.last)),
-                    )
-                )
-        grown.sort(key=lambda division: (-division.score, division.of))
-        beam = grown[:_BEAM]
-    return _renumbered(beam[0].of)
+        fits = {last: fit(last, number) for last in {n for d in beam for n in d.last}}
+        best: dict[tuple[int, ...], _Division] = {}
+        for division in _grown(beam, number, fits):
+            seen_at = tuple(sorted(division.last))
+            if seen_at not in best or division.score > best[seen_at].score:
+                best[seen_at] = division
+        # what was found first comes first among equals
+        beam = sorted(best.values(), key=lambda division: -division.score)[:_BEAM]
+    of: list[int] = []
+    newest = beam[0] if beam else None
+    while newest is not None:
+        of.append(newest.vehicle)
+        newest = newest.before
+    return _renumbered(of[::-1])
+
+
+def _grown(
+    beam: Sequence[_Division], number: int, fits: Mapping[int, float]
+) -> Iterable[_Division]:
+    """Every division with one more sighting, by each of its vehicles or by another one."""
+    if not beam:
+        yield _Division(0.0, (number,), 0, None)
+    for division in beam:
+        vehicles = len(division.last)
+        for vehicle, last in enumerate(division.last):
+            score = fits[last] if vehicles < MOST else max(fits[last], 4 * NEW_VEHICLE)
+            if score > -math.inf:
+                ends = (*division.last[:vehicle], number, *division.last[vehicle + 1 :])
+                yield _Division(division.score + score, ends, vehicle, division)
+        if vehicles < MOST:
+            ends = (*division.last, number)
+            yield _Division(division.score + NEW_VEHICLE, ends, vehicles, division)
 
 
 def _renumbered(of: Sequence[int]) -> tuple[int, ...]:

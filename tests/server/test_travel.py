@@ -4,7 +4,7 @@ import math
 import random
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ from server.trajectories.sketch import (
     unpack,
 )
 from server.trajectories.traffic import TrafficCache
-from server.trajectories.vehicles import divide
+from server.trajectories.vehicles import MOST, NEW_VEHICLE, divide
 from tests.server.conftest import NOW, Site, make_passage
 
 GAP_S, REPEAT_S = 600.0, 30.0
@@ -408,6 +408,30 @@ def test_every_sighting_has_one_vehicle_and_vehicle_one_has_most(count, random) 
     assert len(of) == count
     assert not of or set(of) == set(range(1, max(of) + 1))
     assert all(of.count(1) >= of.count(n) for n in set(of))
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 6), st.randoms())
+def test_no_other_division_of_few_sightings_is_likelier(count, random) -> None:
+    fits = {
+        (a, b): random.choice([0.0, -0.4, -2.5, -math.inf])
+        for a, b in combinations(range(count), 2)
+    }
+
+    def score(of: tuple[int, ...]) -> float:
+        total, last = 0.0, {}
+        for number, vehicle in enumerate(of):
+            if vehicle in last:
+                fit = fits[last[vehicle], number]
+                total += max(fit, 4 * NEW_VEHICLE) if len(last) == MOST else fit
+            elif last:
+                total += NEW_VEHICLE
+            last[vehicle] = number
+        return total
+
+    found = divide(count, lambda a, b: fits[a, b])
+    best = max(score(of) for of in product(range(1, MOST + 1), repeat=count))
+    assert score(found) == pytest.approx(best)
 
 
 def test_silence_and_time_change_what_comes_next() -> None:

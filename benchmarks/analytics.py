@@ -16,6 +16,7 @@ Everything measured is the product's own code:
   ``--rows`` rows (:mod:`benchmarks.analytics_table`). Plates are drawn of those who have lived there for
   a year; ``…_crowd`` of everybody, ``…_busy`` are the most seen. A route is built as the page does:
   with learned travel times, unseen checkpoints inferred, and look-alikes; ``sightings`` as of p50;
+  ``--db`` with ``--only load`` or ``--only measure`` does it in two goes;
   ``city`` companions over ``--city-rows`` passages in one Parquet file against the bucket join that
   somebody would write by hand, which counts and ranks nothing.
 """
@@ -31,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import text
 
-from benchmarks.analytics_table import Table, fill_table
+from benchmarks.analytics_table import Table, fill_table, filled_table
 from benchmarks.own_postgres import own_postgres
 from benchmarks.roadside import percentile, prepare
 from benchmarks.simulation import Plan, World, simulate
@@ -51,6 +53,7 @@ from server.analyses.service import analyse
 from server.app import create_app
 from server.auth.accounts import Account, Role, add_user
 from server.checkpoints.service import CheckpointPlace
+from server.db import Database
 from server.passages.lookup import Inquiry
 from server.settings import Settings
 from server.trajectories.service import look_up_trajectory
@@ -59,6 +62,7 @@ QUICK = {
     "days": 4, "vehicles": 1_500, "checkpoints": 200, "clones": 20, "city_rows": 200_000,
     "repeats": 1, "rows": 100_000, "samples": 10,
 }  # fmt: skip
+HALVES = ("load", "measure")
 WHY = {"purpose": "system_test", "case_number": "BENCH-7"}
 
 
@@ -72,7 +76,7 @@ def main() -> int:
         "interactive": interactive,
     }
     for name, part in parts.items():
-        if args.only in (None, name):
+        if args.only in {None, name} or (name == "interactive" and args.only in HALVES):
             result |= part(args)
     result["within"] = judged(result)
     result["machine"] = (
@@ -277,27 +281,37 @@ def _by_hand(path: Path) -> None:
 
 def interactive(args: argparse.Namespace) -> dict[str, Any]:
     """What is answered at once, on a table of the published size."""
-    with tempfile.TemporaryDirectory(prefix="kakou-bench-") as folder, own_postgres() as postgres:
+    own = nullcontext() if args.db else own_postgres()
+    with tempfile.TemporaryDirectory(prefix="kakou-bench-") as folder, own as postgres:
         settings = Settings(
             data_dir=Path(folder) / "server",
-            database={"url": postgres.url},
+            database={"url": args.db if postgres is None else postgres.url},
             limits={"searches_per_hour": 0, "requests_per_minute": 0},
             analyses={"run_jobs": False},
             approval={"after_days": 0},
         )
-        prepare(settings, pictures=10, watched=10)
-        app = create_app(settings)
-        context = app.state.context
+        if args.only != "measure":
+            prepare(settings, pictures=10, watched=10)
+        context = create_app(settings).state.context
         now = datetime.now(UTC)
-        table = fill_table(context.database, settings, args.rows, now, args.seed)
-        with context.database.write() as session:
-            add_user(session, name="bench", password=secrets.token_hex(12), role=Role.OFFICER,
-                     now=now)  # fmt: skip
-        account = Account("bench", "bench", Role.OFFICER, "", "", "", now + timedelta(days=1), True)
-        inquiry = Inquiry(account, "127.0.0.1", now, **WHY)
-        result = timed(context, settings, inquiry, args, table)
+        result: dict[str, Any] = {}
+        if args.only != "measure":
+            result |= fill_table(context.database, settings, args.rows, now, args.seed)
+        if args.only != "load":
+            table = filled_table(context.database, args.rows, now)
+            result |= {"rows": table.rows}
+            result |= timed(context, settings, _inquiry(context.database, now), args, table)
         context.database.close()
-    return {"rows": table.rows, "load_s": table.load_s, "learn_s": table.learn_s, **result}
+    return result
+
+
+def _inquiry(database: Database, now: datetime) -> Inquiry:
+    """Somebody who asks: an officer of this run."""
+    name = f"bench-{secrets.token_hex(4)}"
+    with database.write() as session:
+        add_user(session, name=name, password=secrets.token_hex(12), role=Role.OFFICER, now=now)
+    account = Account(name, name, Role.OFFICER, "", "", "", now + timedelta(days=1), True)
+    return Inquiry(account, "127.0.0.1", now, **WHY)
 
 
 def timed(
@@ -374,7 +388,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.analytics", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.add_argument("--quick", action="store_true", help="small sizes; bars are only shown")
-    parser.add_argument("--only", choices=("quality", "city", "interactive"))
+    parser.add_argument("--only", choices=("quality", "city", "interactive", *HALVES))
+    parser.add_argument(
+        "--db", default="", help="an empty PostgreSQL, or with --only measure a full one"
+    )
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--days", type=int, default=21)
     parser.add_argument("--vehicles", type=int, default=6_000)

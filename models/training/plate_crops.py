@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anpr.plate import PROVINCES, SERIAL, PlateKind
 from benchmarks.rendering.texts import random_plate
 from models.training.degrade import DEFAULT_HARSHNESS, Harshness, Mounted, photograph
+from models.training.foreign_relettering import ForeignSource
 from models.training.network_recogniser import INPUT_PX
 from models.training.plate_canvas import CORE, HOLD_OUT_EVERY
 from models.training.real_plates import RealPlates
@@ -169,23 +170,26 @@ class Mixture:
         return self.sources[index][1].crop(rng)
 
 
-def real_mixture(plates: RealPlates, glyphs: GlyphMasks | None) -> list[tuple[float, Source]]:
-    """CCPD (relettered), other crops and other scenes, in fixed shares."""
+def real_mixture(
+    plates: RealPlates, glyphs: GlyphMasks | None, typefaces: tuple[Path, ...] = ()
+) -> list[tuple[float, Source]]:
+    """CCPD and foreign plates (both relettered), other crops and other scenes, in fixed shares."""
     groups = np.array([sample.group for sample in plates.samples])
     ccpd = np.char.startswith(groups, "ccpd")
     crops = np.char.startswith(groups, "crops/")
     foreign = np.char.startswith(groups, "foreign")
     scenes = ~ccpd & ~crops & ~foreign
+    own_foreign = foreign & ~held_out_foreign(plates)
 
     def source(mask: NDArray[np.bool_]) -> RealSource:
         indices = np.flatnonzero(mask)
         return RealSource(plates, indices, _balanced(plates, indices), glyphs)
 
     return [
-        (0.36, source(ccpd)),
-        (0.30, source(crops)),
+        (0.33, source(ccpd)),
+        (0.28, source(crops)),
         (0.15, source(scenes)),
-        (0.17, source(foreign & ~held_out_foreign(plates))),
+        (0.22, ForeignSource.of(plates, np.flatnonzero(own_foreign), typefaces)),
         (0.02, BlankSource(plates, np.flatnonzero(ccpd))),
     ]
 

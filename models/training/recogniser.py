@@ -210,7 +210,7 @@ def mixture_for(args: argparse.Namespace) -> Mixture:
     drawn = DrawnSource(glyphs, plates, shares=tuple(shares.items()))
     if plates is None:
         return Mixture(((1.0, drawn),))
-    real = real_mixture(plates, GlyphMasks(args.data / "glyphs/font_model"))
+    real = real_mixture(plates, GlyphMasks(args.data / "glyphs/font_model"), glyphs.typefaces)
     return Mixture(((DRAWN_SHARE, drawn), *((share * (1 - DRAWN_SHARE), s) for share, s in real)))
 
 

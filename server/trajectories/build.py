@@ -7,15 +7,23 @@ any road can be, so a speed over it is the lowest that the vehicle can have driv
 wrong clocks are set right. A route contains nothing that was not seen, or inferred and said to be.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import pairwise
+from typing import Final, NamedTuple
 
 from server.passages.view import PassageView
+from server.trajectories.judging import (
+    EARTH_RADIUS_M,
+    Yardstick,
+    distance_m,
+    judge,
+    kmh,
+    on_time,
+    seconds_between,
+)
 from server.trajectories.model import guess
-from server.trajectories.paths import Asked, Found, Path, likely_paths, to_search
+from server.trajectories.paths import LONGEST_S, Asked, Path, only_path, searched_paths, to_search
 from server.trajectories.route import (
     Leg,
     LegFlag,
@@ -27,19 +35,17 @@ from server.trajectories.route import (
     Trip,
     Unseen,
 )
-from server.trajectories.sketch import Expected
-from server.trajectories.vehicles import divide
+from server.trajectories.whose import TRIP_GAP_S, divided, fitting
 
-EARTH_RADIUS_M = 6_371_008.8
-MIN_IMPOSSIBLE_M = 500.0
-"""Nearer checkpoints are not judged: their clocks' uncertainty outweighs the distance."""
-MIN_DURATION_S = 1.0
-KNOWN = 30
-WELL_KNOWN = 200
-MIN_LEARNED_M = 2_000.0
-IMPOSSIBLE_SHARE = 0.85
-TRIP_GAP_S = 1_800.0
-"""Longer out of sight, and three times longer than usual, is the end of a trip."""
+__all__ = [
+    "EARTH_RADIUS_M",
+    "LegFlag",
+    "RouteRules",
+    "build_trajectory",
+    "distance_m",
+    "judge",
+]
+
 BORDER_SHARE = 0.6
 """Of those seen at a checkpoint so many come from nowhere: there one enters the area."""
 MOST_SEARCHED = 400
@@ -65,26 +71,26 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
     """
     offsets = traffic.clock_offset_s if traffic is not None else {}
     stops = _stops(passages, rules, offsets)
-    taken = _fitting(stops, _stops(misreads, rules, offsets), rules, traffic)
+    yard = Yardstick(rules, traffic)
+    taken = fitting(stops, _stops(misreads, rules, offsets), yard)
     if taken:
-        both = sorted([*stops, *taken], key=lambda stop: (_at(stop), stop.passage.passage_id))
-        stops = [replace(stop, number=number) for number, stop in enumerate(both, 1)]
-    stops = _divided(stops, rules, traffic)
+        both = sorted([*stops, *taken], key=lambda stop: (on_time(stop), stop.passage.passage_id))
+        stops = [stop.numbered(number, 1) for number, stop in enumerate(both, 1)]
+    stops = divided(stops, yard)
     legs: list[Leg] = []
     before: dict[int, Stop] = {}
     earlier: dict[int, str] = {}
-    searched: Found = {}
-    left_out = _left_out(stops, traffic)
+    searches = _searches(stops, yard)
     for number, stop in enumerate(stops):
         last = stops[number - 1] if number else None
         if last is not None and last.vehicle != stop.vehicle:
-            conflict = _leg(last, stop, rules, traffic, None, None)
+            conflict = _leg(last, stop, yard, None, _NOT)
             if conflict.flag == "impossible":
                 legs.append(replace(conflict, vehicle=0))
         start = before.get(stop.vehicle)
         if start is not None:
-            asked = None if stop.number in left_out else searched
-            leg = _leg(start, stop, rules, traffic, earlier.get(stop.vehicle), asked)
+            search = searches.get(stop.number, _NOT)
+            leg = _leg(start, stop, yard, earlier.get(stop.vehicle), search)
             legs.append(leg)
             earlier.pop(stop.vehicle, None)
             if not leg.breaks:
@@ -96,44 +102,6 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
     return Trajectory(
         plate, tuple(stops), tuple(legs), metres, truncated, vehicles, tuple(trips), tuple(stays)
     )
-
-
-def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
-    """Great-circle distance between two WGS-84 positions in degrees, metres (haversine)."""
-    phi1, phi2 = math.radians(lat1), math.radians(lat2)
-    half_dphi = (phi2 - phi1) / 2
-    half_dlambda = math.radians(lon2 - lon1) / 2
-    h = math.sin(half_dphi) ** 2 + math.cos(phi1) * math.cos(phi2) * math.sin(half_dlambda) ** 2
-    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
-
-
-def judge(
-    distance: float, duration_s: float, rules: RouteRules, expected: Expected | None = None
-) -> LegFlag:
-    """Judge a leg of so many metres in so many seconds, against what it usually takes if known.
-
-    Impossible: faster than any vehicle on the straight line, or than 0.85 of the fastest hundredth
-    of 200 drives and more. Fast and slow: outside of 98 % and 95 % of 30 drives and more; with
-    fewer, by the speed over the straight line.
-    """
-    longest_s = max(duration_s + 2 * rules.clock_sigma_s, MIN_DURATION_S)
-    if distance >= MIN_IMPOSSIBLE_M and _kmh(distance, longest_s) > rules.impossible_kmh:
-        return "impossible"
-    if expected is not None and expected.n >= KNOWN:
-        sure = expected.n >= WELL_KNOWN and distance >= MIN_LEARNED_M
-        if sure and longest_s < IMPOSSIBLE_SHARE * expected.q01_s:
-            return "impossible"
-        if longest_s < expected.q01_s:
-            return "fast"
-        return "slow" if duration_s > 1.1 * expected.q95_s + 15.0 else "believable"
-    kmh = _kmh(distance, max(duration_s, MIN_DURATION_S))
-    if distance >= MIN_IMPOSSIBLE_M and kmh > rules.fast_kmh:
-        return "fast"
-    return "slow" if kmh < rules.slow_kmh else "believable"
-
-
-def _kmh(metres: float, seconds: float) -> float:
-    return metres / seconds * 3.6
 
 
 def _grouped(ordered: Sequence[PassageView], repeat_s: float) -> list[list[PassageView]]:
@@ -155,6 +123,8 @@ def _stops(
     passages: Iterable[PassageView], rules: RouteRules, offsets: Mapping[str, float]
 ) -> list[Stop]:
     def at(passage: PassageView) -> datetime:
+        if not offsets:
+            return passage.captured_at
         return passage.captured_at - timedelta(seconds=offsets.get(passage.checkpoint.id, 0.0))
 
     ordered = sorted(passages, key=lambda p: (at(p), p.passage_id))
@@ -178,101 +148,26 @@ def _stop(number: int, group: Sequence[PassageView], offsets: Mapping[str, float
     )
 
 
-def _at(stop: Stop) -> datetime:
-    """When it was there, by a right clock."""
-    return stop.first_seen_at - timedelta(seconds=stop.clock_offset_s)
+class _Search(NamedTuple):
+    """How a leg's way is found out: by a search, without one, or not at all."""
+
+    wanted: bool
+    asked: Asked | None = None
 
 
-def _between(start: Stop, end: Stop) -> tuple[float, float]:
-    """Metres and seconds from one stop to another, by right clocks."""
-    metres = distance_m(start.place.lat, start.place.lon, end.place.lat, end.place.lon)
-    return metres, _seconds(start, end)
+_NOT: Final = _Search(False)
 
 
-def _seconds(start: Stop, end: Stop) -> float:
-    """Out of sight from one stop to another, by right clocks."""
-    left = start.last_seen_at - timedelta(seconds=start.clock_offset_s)
-    return (_at(end) - left).total_seconds()
+def _searches(stops: Sequence[Stop], yard: Yardstick) -> dict[int, _Search]:
+    """By the number of a leg's end how its way is found out; :data:`_NOT` where it is left out.
 
-
-def _fitting(
-    stops: Sequence[Stop], others: Sequence[Stop], rules: RouteRules, traffic: Traffic | None
-) -> list[Stop]:
-    """Of look-alikes' sightings those that the vehicle can have made on its way.
-
-    Within a trip: in a believable time of a sighting before and one after, or of one of them if
-    the other is far off; and not of a vehicle that looks different.
+    That is so where the newest legs have used up all searches.
     """
-    taken: list[Stop] = []
-    for other in others:
-        before = next((s for s in reversed(stops) if _at(s) <= _at(other)), None)
-        after = next((s for s in stops if _at(s) > _at(other)), None)
-        near = 0
-        for start, end in ((before, other), (other, after)):
-            if start is None or end is None:
-                continue
-            metres, seconds = _between(start, end)
-            if seconds > TRIP_GAP_S or start.place.id == end.place.id:
-                continue
-            expected = _known(start, end, traffic)
-            if judge(metres, seconds, rules, expected) not in {"believable", "slow"}:
-                near = -9
-            elif _kmh(metres, max(1.0, seconds)) >= rules.slow_kmh and _looks_alike(start, end):
-                near += 1
-        if near >= 1:
-            taken.append(replace(other, read_as=other.passage.plate))
-    return taken
-
-
-def _looks_alike(one: Stop, other: Stop) -> bool:
-    a, b = one.passage, other.passage
-    pairs = (
-        (a.vehicle_color, b.vehicle_color),
-        (a.plate_color, b.plate_color),
-        (a.plate_kind, b.plate_kind),
-    )
-    return all(x == y or "unknown" in {x, y} for x, y in pairs)
-
-
-def _divided(stops: list[Stop], rules: RouteRules, traffic: Traffic | None) -> list[Stop]:
-    """Say which vehicle made each stop, if one vehicle cannot have made them all."""
-
-    def flag(start: Stop, end: Stop) -> LegFlag:
-        metres, seconds = _between(start, end)
-        return judge(metres, seconds, rules, _known(start, end, traffic))
-
-    if all(flag(a, b) != "impossible" for a, b in pairwise(stops)):
-        return stops
-
-    def fit(first: int, second: int) -> float:
-        start, end = stops[first], stops[second]
-        word = flag(start, end)
-        if word == "impossible":
-            return -math.inf
-        score = {"believable": 0.0, "slow": -0.4, "fast": -2.5}[word]
-        return score if _looks_alike(start, end) else score - 1.2
-
-    numbers = divide(len(stops), fit)
-    return [replace(stop, vehicle=n) for stop, n in zip(stops, numbers, strict=True)]
-
-
-def _known(start: Stop, end: Stop, traffic: Traffic | None) -> Expected | None:
-    """What the drive usually takes, if it was seen often enough to be judged by."""
-    if traffic is None or start.place.id == end.place.id:
-        return None
-    pair = traffic.links.model.times.get(start.place.id, {}).get(end.place.id)
-    if pair is None or pair.n < KNOWN:
-        return None
-    known = pair.expected(traffic.when(start.last_seen_at))
-    return known if known.n >= KNOWN else None
-
-
-def _left_out(stops: Sequence[Stop], traffic: Traffic | None) -> set[int]:
-    """Stops to which no way is searched for, because the newest legs have used up all searches."""
-    if traffic is None or len(stops) <= MOST_SEARCHED:
-        return set()
-    searches: set[Asked] = set()
-    left_out: set[int] = set()
+    traffic = yard.traffic
+    found: dict[int, _Search] = {}
+    if traffic is None:
+        return found
+    searched: set[Asked] = set()
     after: dict[int, Stop] = {}
     for start in reversed(stops):
         end = after.get(start.vehicle)
@@ -280,50 +175,38 @@ def _left_out(stops: Sequence[Stop], traffic: Traffic | None) -> set[int]:
         if end is None:
             continue
         asked = to_search(
-            traffic.links, start.place.id, end.place.id, _seconds(start, end),
-            traffic.when(start.last_seen_at),
+            traffic.links, start.place.id, end.place.id, seconds_between(start, end),
+            yard.when(start, traffic),
         )  # fmt: skip
-        if asked is None or asked in searches:
-            continue
-        if len(searches) < MOST_SEARCHED:
-            searches.add(asked)
-        else:
-            left_out.add(end.number)
-    return left_out
+        if asked is None or asked in searched or len(searched) < MOST_SEARCHED:
+            found[end.number] = _Search(True, asked)
+            if asked is not None:
+                searched.add(asked)
+    return found
 
 
-def _ways(  # noqa: PLR0913, PLR0917 - two stops, and what is known of them
-    start: Stop,
-    end: Stop,
-    seconds: float,
-    traffic: Traffic | None,
-    before: str | None,
-    searched: Found | None,
+def _ways(
+    start: Stop, end: Stop, yard: Yardstick, before: str | None, asked: Asked | None
 ) -> tuple[Path, ...]:
-    """The ways that the leg may have gone, likeliest first; none if nobody is to look."""
-    if traffic is None or searched is None or start.place.id == end.place.id:
+    """The ways that the leg may have gone, likeliest first."""
+    traffic, seconds = yard.traffic, seconds_between(start, end)
+    if traffic is None or start.place.id == end.place.id or not 0 < seconds <= LONGEST_S:
         return ()
-    return likely_paths(
-        traffic.links, start.place.id, end.place.id, seconds, traffic.when(start.last_seen_at),
-        before=before, searched=searched,
-    )  # fmt: skip
+    links, when = traffic.links, yard.when(start, traffic)
+    if asked is None:
+        return (only_path(links, start.place.id, end.place.id, when),)
+    return searched_paths(links, asked, seconds, before, links.searched)
 
 
-def _leg(  # noqa: PLR0913, PLR0917 - two stops, and what they are held against
-    start: Stop,
-    end: Stop,
-    rules: RouteRules,
-    traffic: Traffic | None,
-    before: str | None,
-    searched: Found | None,
-) -> Leg:
-    """Judge a leg; ``searched`` None: without looking for what was passed unseen."""
-    metres, seconds = _between(start, end)
-    expected = _known(start, end, traffic)
-    paths = _ways(start, end, seconds, traffic, before, searched)
+def _leg(start: Stop, end: Stop, yard: Yardstick, before: str | None, search: _Search) -> Leg:
+    """Judge a leg, and say what was passed unseen if that is to be searched for."""
+    traffic = yard.traffic
+    metres, seconds = yard.between(start, end)
+    expected = yard.known(start, end)
+    paths = _ways(start, end, yard, before, search.asked) if search.wanted else ()
     if expected is None and paths:
         expected = paths[0].expected
-    flag = judge(metres, seconds, rules, expected)
+    flag = judge(metres, seconds, yard.rules, expected)
     usual = expected.q95_s if expected is not None else guess(metres).q95_s
     breaks = seconds > max(TRIP_GAP_S, 3 * usual) or (
         start.place.id == end.place.id and seconds > TRIP_GAP_S / 2
@@ -346,14 +229,14 @@ def _leg(  # noqa: PLR0913, PLR0917 - two stops, and what they are held against
         to_number=end.number,
         distance_m=round(metres, 1),
         duration_s=seconds,
-        speed_kmh=round(_kmh(metres, seconds), 1) if seconds > 0 else None,
+        speed_kmh=round(kmh(metres, seconds), 1) if seconds > 0 else None,
         flag=flag,
         vehicle=end.vehicle,
         expected=expected,
         between=between,
         path_probability=probability,
         breaks=breaks,
-        left_out=traffic is not None and searched is None and flag != "impossible",
+        left_out=traffic is not None and not search.wanted and flag != "impossible",
     )
 
 

@@ -10,7 +10,7 @@ import heapq
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from server.trajectories.model import TravelModel
 from server.trajectories.neighbours import PRIOR_MISSED, City
@@ -48,6 +48,8 @@ class Links:
         self._ways: dict[tuple[str, str | None], tuple[Way, ...]] = {}
         self.took: dict[tuple[str, str, int], Expected] = {}
         """What drives to neighbours take, as far as somebody has asked (paths.leg_times)."""
+        self.searched: dict[Any, Any] = {}
+        """Ways that were searched for (paths.likely_paths): a pair is driven by many, and daily."""
 
     def prepare(self) -> None:
         """Work out who follows whom, so that no question waits for it."""

@@ -8,7 +8,7 @@ found best first; what is given is never a sighting, and always a probability.
 import heapq
 import math
 from collections.abc import Collection, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -50,7 +50,9 @@ Asked = tuple[str, str, int, int]
 """From where, to where, the class of time, and the step of duration: what a search depends on,
 besides what was before."""
 Found = MutableMapping[tuple[Asked, str | None], Sequence[Candidate]]
-"""Searches that were made, of one :class:`Links`."""
+"""Searches that were made, of one :class:`Links`, as :attr:`Links.searched` keeps them."""
+MOST_KEPT: Final = 20_000
+"""Searches that are kept of one :class:`Links`; then it begins anew."""
 
 
 def to_search(links: Links, start: str, end: str, duration_s: float, when: int) -> Asked | None:
@@ -92,20 +94,36 @@ def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before
         return ()
     asked = to_search(links, start, end, duration_s, when)
     if asked is None:
-        expected = leg_times(links, start, end, when)
         likelihood = path_likelihood(links, (start, end), duration_s, when, before=before)
-        return (Path((), 1.0, likelihood, expected),)
+        return (replace(only_path(links, start, end, when), likelihood=likelihood),)
+    return searched_paths(links, asked, duration_s, before, searched)
+
+
+def only_path(links: Links, start: str, end: str, when: int) -> Path:
+    """The road from a checkpoint to its neighbour, where nothing else has to be thought of."""
+    return Path((), 1.0, 0.0, leg_times(links, start, end, when))
+
+
+def searched_paths(
+    links: Links, asked: Asked, duration_s: float, before: str | None, searched: Found | None
+) -> tuple[Path, ...]:
+    """As :func:`likely_paths`, of what has to be searched for (:func:`to_search`)."""
     candidates = searched.get((asked, before)) if searched is not None else None
     if candidates is None:
         candidates = _candidates(links, asked, before)
         if searched is not None:
+            if len(searched) >= MOST_KEPT:
+                searched.clear()
             searched[asked, before] = candidates
+    if not candidates:
+        return ()
+    if len(candidates) == 1:
+        path, prior, expected = candidates[0]
+        return (Path(path, 1.0, prior + log_time(expected, duration_s), expected),)
     found = [
         Path(path, 0.0, prior + log_time(expected, duration_s), expected)
         for path, prior, expected in candidates
     ]
-    if not found:
-        return ()
     found.sort(key=lambda path: (-path.likelihood, path.between))
     best = found[0].likelihood
     weights = [math.exp(path.likelihood - best) for path in found]

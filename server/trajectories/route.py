@@ -59,6 +59,13 @@ class Stop:
     clock_offset_s: float = 0.0
     """By how much the checkpoint's clock is ahead; the times here are as it said."""
 
+    def numbered(self, number: int, vehicle: int) -> "Stop":
+        """The same with another number, and of that vehicle."""
+        return Stop(
+            number, self.place, self.first_seen_at, self.last_seen_at, self.passage, self.passages,
+            vehicle, self.read_as, self.clock_offset_s,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Unseen:

@@ -15,11 +15,12 @@ from server.errors import InvalidRequest
 from server.passages.known import KnownPlates
 from server.passages.lookup import Inquiry, in_utc
 from server.passages.patterns import ANY_ONE, ANY_RUN, normal_pattern
-from server.passages.view import COLUMNS, PassageView, view_of
+from server.passages.view import PassageView
 from server.settings import Settings, TrajectorySettings
 from server.tables import Passage
 from server.trajectories.build import build_trajectory
 from server.trajectories.route import RouteRules, Traffic, Trajectory
+from server.trajectories.stored import PACKED, StoredPassage
 
 _NEAR: Final = timedelta(minutes=30)
 _MOST_LOOK_ALIKES: Final = 500
@@ -50,7 +51,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     if since is not None and until is not None and since >= until:
         raise InvalidRequest("until: must be after since", field="until")
     passages = (
-        select(*COLUMNS)
+        select(*PACKED)
         .where(*sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
     )
@@ -59,7 +60,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
     if until is not None:
         passages = passages.where(Passage.captured_at < until)
     own = passages.where(Passage.plate == plate).limit(settings.max_sightings + 1)
-    rows = list(session.connection().execute(own))
+    rows = list(session.connection().execute(own).all())
     truncated = len(rows) > settings.max_sightings
     rows = rows[: settings.max_sightings]
     alike: list[Row[Any]] = []
@@ -69,7 +70,7 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
             Passage.captured_at >= rows[-1].captured_at - _NEAR,
             Passage.captured_at <= rows[0].captured_at + _NEAR,
         )
-        alike = list(session.connection().execute(near.limit(_MOST_LOOK_ALIKES)))
+        alike = list(session.connection().execute(near.limit(_MOST_LOOK_ALIKES)).all())
     place_of = places(session, {row.checkpoint_id for row in (*rows, *alike)})
     return build_trajectory(
         plate,
@@ -84,7 +85,9 @@ def trajectory_of(  # noqa: PLR0913 - which plate, over what period, for whose e
 def _views(found: Sequence[Row[Any]], place_of: Mapping[str, CheckpointPlace]) -> list[PassageView]:
     """What a route is built of; not at checkpoints without a position."""
     return [
-        view_of(row, place_of[row.checkpoint_id]) for row in found if row.checkpoint_id in place_of
+        StoredPassage(row, place_of[row.checkpoint_id])
+        for row in found
+        if row.checkpoint_id in place_of
     ]
 
 

@@ -15,6 +15,9 @@ MOST: Final = 3
 """Vehicles that one plate is thought to be on."""
 NEW_VEHICLE: Final = -7.0
 """Log-likelihood of one more."""
+_FEW: Final = 1.5
+"""One plate has one vehicle as a rule: what another one is thought to have made is a misread rather
+than a year. Log-likelihood lost whenever it is e times as much."""
 _BEAM: Final = 24
 
 Fit = Callable[[int, int], float]
@@ -28,12 +31,22 @@ class _Division:
     """Last sighting of each vehicle."""
     vehicle: int
     """That of the newest sighting, from 0 …"""
+    made: tuple[int, ...]
+    """How many sightings each vehicle has; empty if nobody counts."""
+    weight: float
+    """The score, less what several vehicles of many sightings are unlikely."""
     before: "_Division | None"
     """… and what was thought of all before: a division is a chain, so that it grows by a link."""
 
 
-def divide(count: int, fit: Fit) -> tuple[int, ...]:
+def divide(
+    count: int, fit: Fit, changes: Sequence[float] = (), sizes: Sequence[int] = ()
+) -> tuple[int, ...]:
     """The vehicle (from 1) of each of so many sightings in order of time.
+
+    ``changes``, if given, is the log-likelihood that another vehicle than the one before was seen
+    next, by the number of the sighting. ``sizes``, if given, says how many sightings each stands
+    for; then a few odd ones are likelier than a second vehicle of many.
 
     Vehicle 1 made most of them (the first one, if as many). What fits nothing is a vehicle of
     its own, up to :data:`MOST`; then it joins where it fits least badly.
@@ -45,39 +58,57 @@ def divide(count: int, fit: Fit) -> tuple[int, ...]:
     for number in range(count):
         fits = {last: fit(last, number) for last in {n for d in beam for n in d.last}}
         best: dict[tuple[int, ...], _Division] = {}
-        for division in _grown(beam, number, fits):
+        change = changes[number] if changes else 0.0
+        size = sizes[number] if sizes else 0
+        for division in _grown(beam, number, fits, change, size):
             seen_at = tuple(sorted(division.last))
-            if seen_at not in best or division.score > best[seen_at].score:
+            if seen_at not in best or division.weight > best[seen_at].weight:
                 best[seen_at] = division
         # what was found first comes first among equals
-        beam = sorted(best.values(), key=lambda division: -division.score)[:_BEAM]
+        beam = sorted(best.values(), key=lambda division: -division.weight)[:_BEAM]
     of: list[int] = []
     newest = beam[0] if beam else None
     while newest is not None:
         of.append(newest.vehicle)
         newest = newest.before
-    return _renumbered(of[::-1])
+    return _renumbered(of[::-1], sizes or [1] * len(of))
 
 
 def _grown(
-    beam: Sequence[_Division], number: int, fits: Mapping[int, float]
+    beam: Sequence[_Division], number: int, fits: Mapping[int, float], change: float, size: int
 ) -> Iterable[_Division]:
     """Every division with one more sighting, by each of its vehicles or by another one."""
     if not beam:
-        yield _Division(0.0, (number,), 0, None)
+        yield _Division(0.0, (number,), 0, (size,) if size else (), 0.0, None)
     for division in beam:
         vehicles = len(division.last)
         for vehicle, last in enumerate(division.last):
             score = fits[last] if vehicles < MOST else max(fits[last], 4 * NEW_VEHICLE)
+            if vehicle != division.vehicle:
+                score += change
             if score > -math.inf:
-                ends = (*division.last[:vehicle], number, *division.last[vehicle + 1 :])
-                yield _Division(division.score + score, ends, vehicle, division)
+                yield _with(division, vehicle, number, score, size)
         if vehicles < MOST:
-            ends = (*division.last, number)
-            yield _Division(division.score + NEW_VEHICLE, ends, vehicles, division)
+            yield _with(division, vehicles, number, NEW_VEHICLE, size)
 
 
-def _renumbered(of: Sequence[int]) -> tuple[int, ...]:
-    by_size = sorted(set(of), key=lambda vehicle: (-of.count(vehicle), of.index(vehicle)))
+def _with(division: _Division, vehicle: int, number: int, score: float, size: int) -> _Division:
+    """A division with one more sighting, made by that vehicle."""
+    score += division.score
+    last = (*division.last[:vehicle], number, *division.last[vehicle + 1 :])
+    made, weight = division.made, score
+    if size:
+        before = made[vehicle] if vehicle < len(made) else 0
+        made = (*made[:vehicle], before + size, *made[vehicle + 1 :])
+        if len(made) > 1:
+            weight -= _FEW * (sum(map(math.log, made)) - math.log(max(made)))
+    return _Division(score, last, vehicle, made, weight, division)
+
+
+def _renumbered(of: Sequence[int], sizes: Sequence[int]) -> tuple[int, ...]:
+    made = dict.fromkeys(of, 0)
+    for vehicle, size in zip(of, sizes, strict=True):
+        made[vehicle] += size
+    by_size = sorted(made, key=lambda vehicle: (-made[vehicle], of.index(vehicle)))
     number = {vehicle: place for place, vehicle in enumerate(by_size, 1)}
     return tuple(number[vehicle] for vehicle in of)

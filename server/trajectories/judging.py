@@ -1,0 +1,135 @@
+"""What a leg of a route is held against: distance, speed, and what the drive usually takes. Pure."""
+
+import math
+from datetime import datetime, timedelta
+
+from server.trajectories.route import LegFlag, RouteRules, Stop, Traffic
+from server.trajectories.sketch import Expected, PairTimes
+
+EARTH_RADIUS_M = 6_371_008.8
+MIN_IMPOSSIBLE_M = 500.0
+"""Nearer checkpoints are not judged: their clocks' uncertainty outweighs the distance."""
+MIN_DURATION_S = 1.0
+KNOWN = 30
+WELL_KNOWN = 200
+MIN_LEARNED_M = 2_000.0
+IMPOSSIBLE_SHARE = 0.85
+_QUARTER_S = 900
+
+
+def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+    """Great-circle distance between two WGS-84 positions in degrees, metres (haversine)."""
+    phi1, phi2 = math.radians(lat1), math.radians(lat2)
+    half_dphi = (phi2 - phi1) / 2
+    half_dlambda = math.radians(lon2 - lon1) / 2
+    h = math.sin(half_dphi) ** 2 + math.cos(phi1) * math.cos(phi2) * math.sin(half_dlambda) ** 2
+    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
+
+
+def judge(
+    distance: float, duration_s: float, rules: RouteRules, expected: Expected | None = None
+) -> LegFlag:
+    """Judge a leg of so many metres in so many seconds, against what it usually takes if known.
+
+    Impossible: faster than any vehicle on the straight line, or than 0.85 of the fastest hundredth
+    of 200 drives and more. Fast and slow: outside of 98 % and 95 % of 30 drives and more; with
+    fewer, by the speed over the straight line.
+    """
+    longest_s = max(duration_s + 2 * rules.clock_sigma_s, MIN_DURATION_S)
+    if distance >= MIN_IMPOSSIBLE_M and kmh(distance, longest_s) > rules.impossible_kmh:
+        return "impossible"
+    if expected is not None and expected.n >= KNOWN:
+        sure = expected.n >= WELL_KNOWN and distance >= MIN_LEARNED_M
+        if sure and longest_s < IMPOSSIBLE_SHARE * expected.q01_s:
+            return "impossible"
+        if longest_s < expected.q01_s:
+            return "fast"
+        return "slow" if duration_s > 1.1 * expected.q95_s + 15.0 else "believable"
+    driven_kmh = kmh(distance, max(duration_s, MIN_DURATION_S))
+    if distance >= MIN_IMPOSSIBLE_M and driven_kmh > rules.fast_kmh:
+        return "fast"
+    return "slow" if driven_kmh < rules.slow_kmh else "believable"
+
+
+def kmh(metres: float, seconds: float) -> float:
+    """The speed, km/h."""
+    return metres / seconds * 3.6
+
+
+class Yardstick:
+    """What the legs of one route are held against; what is asked twice is looked up once."""
+
+    def __init__(self, rules: RouteRules, traffic: Traffic | None) -> None:
+        """Without ``traffic`` by distance and speed alone."""
+        self.rules = rules
+        self.traffic = traffic
+        self._pairs: dict[tuple[str, str], tuple[float, PairTimes | None]] = {}
+        self._classes: dict[int, int] = {}
+
+    def when(self, stop: Stop, traffic: Traffic) -> int:
+        """The class of the time at which a stop was left."""
+        # clocks on the wall differ by quarters of an hour, and classes change on the half
+        quarter = int(stop.last_seen_at.timestamp()) // _QUARTER_S
+        found = self._classes.get(quarter)
+        if found is None:
+            found = self._classes[quarter] = traffic.when(stop.last_seen_at)
+        return found
+
+    def between(self, start: Stop, end: Stop) -> tuple[float, float]:
+        """Metres and seconds from one stop to another, by right clocks."""
+        return self._pair(start, end)[0], seconds_between(start, end)
+
+    def known(self, start: Stop, end: Stop) -> Expected | None:
+        """What the drive usually takes, if it was seen often enough to be judged by."""
+        pair = self._pair(start, end)[1]
+        if pair is None or self.traffic is None:
+            return None
+        found = pair.expected(self.when(start, self.traffic))
+        return found if found.n >= KNOWN else None
+
+    def flag(self, start: Stop, end: Stop) -> LegFlag:
+        """What is to be thought of a vehicle that made both stops, one after the other."""
+        metres, seconds = self.between(start, end)
+        return judge(metres, seconds, self.rules, self.known(start, end))
+
+    def _pair(self, start: Stop, end: Stop) -> tuple[float, PairTimes | None]:
+        a, b = start.place, end.place
+        found = self._pairs.get((a.id, b.id))
+        if found is None:
+            metres = distance_m(a.lat, a.lon, b.lat, b.lon)
+            pair = None
+            if self.traffic is not None and a.id != b.id:
+                pair = self.traffic.links.model.times.get(a.id, {}).get(b.id)
+                if pair is not None and pair.n < KNOWN:
+                    pair = None
+            found = self._pairs[a.id, b.id] = metres, pair
+        return found
+
+
+def on_time(stop: Stop) -> datetime:
+    """When it was there, by a right clock."""
+    if not stop.clock_offset_s:
+        return stop.first_seen_at
+    return stop.first_seen_at - timedelta(seconds=stop.clock_offset_s)
+
+
+def seconds_between(start: Stop, end: Stop) -> float:
+    """Out of sight from one stop to another, by right clocks."""
+    left = start.last_seen_at
+    if start.clock_offset_s:
+        left -= timedelta(seconds=start.clock_offset_s)
+    return (on_time(end) - left).total_seconds()
+
+
+def look_alike(one: Stop, other: Stop) -> bool:
+    """Whether nothing that was seen of the two vehicles differs."""
+    a, b = one.passage, other.passage
+    return (
+        _may_be_same(a.vehicle_color, b.vehicle_color)
+        and _may_be_same(a.plate_color, b.plate_color)
+        and _may_be_same(a.plate_kind, b.plate_kind)
+    )
+
+
+def _may_be_same(one: str, other: str) -> bool:
+    return one == other or "unknown" in {one, other}

@@ -57,12 +57,14 @@ def companions(desk: Desk, question: ask.Companions) -> Findings:
         if len({c.mine.checkpoint_id for c in pairs}) >= rules.min_checkpoints
     ]
     able.sort(key=lambda plate: (-len(found[plate]), plate))
-    kept = able[:MAX_CANDIDATES]
+    kept = {plate: found[plate] for plate in able[:MAX_CANDIDATES]}
     places = sorted({s.checkpoint_id for s in mine})
-    cells = cells_of_plates(desk.session, kept, places, period, desk.sight)
-    ranked = rank_companions(
-        mine, {plate: found[plate] for plate in kept}, cells, period.length, rules
-    )
+    # how often somebody is there anyway only makes him less surprising, and over a year it is long
+    # to count: it is asked of those alone who could be listed without it
+    hopeful = rank_companions(mine, kept, {}, period.length, rules)
+    kept = {one.plate: found[one.plate] for one in hopeful}
+    cells = cells_of_plates(desk.session, list(kept), places, period, desk.sight)
+    ranked = rank_companions(mine, kept, cells, period.length, rules)
     most = desk.settings.analyses.max_findings
     return Findings(
         tuple(companion_finding(mine[0], one) for one in ranked[:most]),

@@ -55,6 +55,7 @@ from server.auth.accounts import Account, Role, add_user
 from server.checkpoints.service import CheckpointPlace
 from server.db import Database
 from server.passages.lookup import Inquiry
+from server.serving import settle
 from server.settings import Settings
 from server.trajectories.service import look_up_trajectory
 
@@ -298,7 +299,7 @@ def interactive(args: argparse.Namespace) -> dict[str, Any]:
         if args.only != "measure":
             result |= fill_table(context.database, settings, args.rows, now, args.seed)
         if args.only != "load":
-            table = filled_table(context.database, args.rows, now)
+            table = filled_table(context.database, now)
             result |= {"rows": table.rows}
             result |= timed(context, settings, _inquiry(context.database, now), args, table)
         context.database.close()
@@ -326,6 +327,7 @@ def timed(
         busy = list(rows)
         context.traffic.get(session)  # a server that has run for a minute has read these
         context.plates.refresh(session, inquiry.now)
+    settle()  # as a server does
     since, until = inquiry.now - timedelta(days=364), inquiry.now
     stops: list[int] = []
 
@@ -361,14 +363,19 @@ def timed(
     half = len(living) // 2
     found = {"route": _times(route, living[:half])}
     found["route"]["sightings"] = statistics.median(stops)
-    return found | {
-        "route_crowd": _times(route, crowd[:count]),
-        "route_busy": _times(route, busy[:count]),
-        "one_plate": _times(companions, living[half:]),
-        "one_plate_crowd": _times(companions, crowd[count:]),
-        "one_plate_busy": _times(companions, busy[:count]),
-        "collision": _times(collision, crowd[:count]),
+    print("route", found["route"], file=sys.stderr)
+    parts = {
+        "one_plate": (companions, living[half:]),
+        "collision": (collision, crowd[:count]),
+        "route_crowd": (route, crowd[:count]),
+        "route_busy": (route, busy[:count]),
+        "one_plate_crowd": (companions, crowd[count:]),
+        "one_plate_busy": (companions, busy[:count]),
     }
+    for name, (work, asked) in parts.items():
+        found[name] = _times(work, asked)
+        print(name, found[name], file=sys.stderr)
+    return found
 
 
 def _times(work: Callable[[str], None], plates_asked: list[str]) -> dict[str, float]:

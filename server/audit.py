@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Table, bindparam, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from server.db import next_number
 from server.errors import InvalidRequest, PurposeMissing, TooManyRequests
-from server.protection import is_sought
+from server.protection import is_protected, is_sought_by_pattern
 from server.settings_security import LimitSettings
 from server.tables import AuditRecord, CaseMember, Counter, ProtectedSought, User
 
@@ -37,9 +37,11 @@ SOUGHT = "protected"
 _LOG = cast("Table", AuditRecord.__table__)
 _HASH_OF = select(AuditRecord.hash).where(AuditRecord.seq == bindparam("seq"))
 _APPEND = insert(_LOG)
-_ANSWERS = (
-    select(CaseMember.user_name).where(CaseMember.case_number == bindparam("case_number")).limit(1)
+_STANDING = select(
+    exists().where(CaseMember.case_number == bindparam("case_number")),
+    exists().where(is_protected(bindparam("plate"))),
 )
+"""Whether somebody answers for a case, and whether a plate is protected."""
 
 MAX_PURPOSE_LENGTH = 200
 MAX_CASE_NUMBER_LENGTH = 64
@@ -121,11 +123,15 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
     session.flush()  # what is still to be written is, before the number is locked
     detail = dict(detail)
     case_number = purpose.case_number if purpose else detail.get("case_number")
-    if case_number:
-        _open_case(session, case_number, user_name, now)
     plate = detail.get("plate")
-    sought = isinstance(plate, str) and is_sought(session, plate)
-    if sought:
+    asked = {"case_number": case_number or "", "plate": plate if isinstance(plate, str) else ""}
+    answered, sought = True, False
+    if any(asked.values()):
+        answered, sought = session.connection().execute(_STANDING, asked).one()
+    if case_number and not answered:
+        _open_case(session, case_number, user_name, now)
+    if sought or is_sought_by_pattern(session, asked["plate"]):
+        sought = True
         detail[SOUGHT] = True
     seq = next_number(session, "audit")
     prev = session.connection().scalar(_HASH_OF, {"seq": seq - 1})
@@ -151,8 +157,6 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
 
 def _open_case(session: Session, case_number: str, user_name: str, now: datetime) -> None:
     """Let the first officer who names a case answer for it; further ones he adds himself."""
-    if session.connection().scalar(_ANSWERS, {"case_number": case_number}) is not None:
-        return
     user = session.get(User, user_name)
     if user is None or user.role == "operator":
         return

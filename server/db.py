@@ -72,6 +72,11 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         # connections of their own: to tell a connection each time what it is for is a round trip
         self._readers = self.engine if self.is_sqlite else make_engine(settings, read_only=True)
+        self._glances = (
+            self._readers
+            if self.is_sqlite
+            else self._readers.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._writers = self.engine.execution_options(**BEGIN_WRITING)
 
     @contextmanager
@@ -82,6 +87,18 @@ class Database:
             Unavailable: the database is locked or away.
         """
         with self._translated(), Session(self._readers, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """Give a session for a single look: as :meth:`read`, without a transaction around it.
+
+        On PostgreSQL to begin and to end one are two journeys beside that of the question.
+
+        Raises:
+            Unavailable: the database is locked or away.
+        """
+        with self._translated(), Session(self._glances, expire_on_commit=False) as session:
             yield session
 
     @contextmanager

@@ -54,9 +54,10 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
     def track(self, captured_at: datetime) -> dict[str, Any]:
         """As the wire has it."""
         first, last, frames, reads, votes = self.track_
+        first_at = instant_text(captured_at, first)
         return {
-            "first_at": instant_text(captured_at, first),
-            "last_at": instant_text(captured_at, last),
+            "first_at": first_at,
+            "last_at": first_at if first == last else instant_text(captured_at, last),
             "frames": frames,
             "reads": reads,
             "votes": votes,

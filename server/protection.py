@@ -6,14 +6,13 @@ A leaf: it reads the table and knows nothing of people. Who keeps the list stand
 
 import re
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from server.tables import ProtectedPlate
 
 _ONE, _RUN = "?", "*"
 _PROTECTED = select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None))
-_IS_PROTECTED = _PROTECTED.where(ProtectedPlate.plate == bindparam("plate")).limit(1)
 
 
 def protected_plates(session: Session) -> frozenset[str]:
@@ -21,11 +20,26 @@ def protected_plates(session: Session) -> frozenset[str]:
     return frozenset(session.connection().scalars(_PROTECTED))
 
 
+def is_protected(plate: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition on the table of protected plates that one of its rows is about a plate now."""
+    return (ProtectedPlate.plate == plate) & ProtectedPlate.lifted_at.is_(None)
+
+
+_IS_PROTECTED = select(exists().where(is_protected(bindparam("plate"))))
+
+
 def is_sought(session: Session, text: str) -> bool:
     """Whether a plate or pattern (``?`` one character, ``*`` any run) means a protected plate."""
-    if _ONE in text or _RUN in text:
-        return any(matches(text, plate) for plate in protected_plates(session))
-    return session.connection().scalar(_IS_PROTECTED, {"plate": text}) is not None
+    if is_sought_by_pattern(session, text):
+        return True
+    return bool(session.connection().scalar(_IS_PROTECTED, {"plate": text}))
+
+
+def is_sought_by_pattern(session: Session, text: str) -> bool:
+    """Whether a text is a pattern, and one that means a protected plate."""
+    if _ONE not in text and _RUN not in text:
+        return False
+    return any(matches(text, plate) for plate in protected_plates(session))
 
 
 def matches(pattern: str, plate: str) -> bool:

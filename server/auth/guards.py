@@ -45,7 +45,7 @@ def optional_account(request: Request, context: Context) -> Account | None:
     if not token:
         return None
     now = context.clock()
-    with context.database.read() as session:
+    with context.database.glance() as session:
         account = account_of(session, token, now, context.settings.sessions.idle_s)
     if account is not None and is_due(account, now):
         _touch(context, token, now)
@@ -57,7 +57,7 @@ def watching_account(request: Request, context: Context) -> Account | None:
     token = request.cookies.get(SESSION_COOKIE)
     if not token:
         return None
-    with context.database.read() as session:
+    with context.database.glance() as session:
         return account_of(session, token, context.clock())
 
 
@@ -147,7 +147,7 @@ def _agent(header: str, context: AppContext) -> AgentIdentity:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != AUTHORIZATION_SCHEME.lower() or not token.strip():
         raise NotAuthenticated("an agent's bearer token is needed")
-    with context.database.read() as session:
+    with context.database.glance() as session:
         identity = identity_of(session, token.strip())
     if identity is None:
         raise NotAuthenticated("the token is unknown or revoked")

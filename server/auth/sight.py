@@ -24,13 +24,23 @@ matching do not: they work for nobody.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    cast,
+    exists,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from server import audit
 from server.auth.accounts import Account, Role
 from server.errors import ApprovalNeeded
-from server.protection import protected_plates
 from server.settings import Settings
 from server.tables import (
     Alert,
@@ -39,6 +49,7 @@ from server.tables import (
     Passage,
     ProtectedPlate,
     UserArea,
+    UtcDateTime,
     WatchlistEntry,
     WatchlistPerson,
 )
@@ -118,26 +129,34 @@ def sight_of(  # noqa: PLR0913 - who, when, by which rules, for what
     """
     if case_number:
         audit.require_pace(session, account.name, now, settings.limits)
+    protected, floor = _limits(
+        session, account, now, settings.approval.after_days, case_number, plate
+    )
     return Sight(
         user_name=account.name,
         checkpoint_ids=None
         if account.sees_everywhere
         else frozenset(session.scalars(_checkpoints_of(account.name))),
-        hidden_plates=frozenset()
-        if account.role.covers(Role.CUSTODIAN)
-        else protected_plates(session),
-        floor=_floor(session, account, now, settings.approval.after_days, case_number, plate),
+        hidden_plates=frozenset() if account.role.covers(Role.CUSTODIAN) else protected,
+        floor=floor,
     )
 
 
-# made once: every search asks
-_GRANTED = select(Approval.since).where(
+_GRANTED = select(literal(""), Approval.since).where(
     Approval.user_name == bindparam("user"),
     Approval.state == "approved",
     Approval.expires_at > bindparam("now"),
     or_(Approval.plate == "", Approval.plate == bindparam("plate")),
 )
-_GRANTED_FOR_CASE = _GRANTED.where(Approval.case_number == bindparam("case_number"))
+_PROTECTED = select(ProtectedPlate.plate, cast(null(), UtcDateTime)).where(
+    ProtectedPlate.lifted_at.is_(None)
+)
+# made once, and two short lists in one go: every search asks
+_LIMITS = union_all(_PROTECTED, _GRANTED)
+_LIMITS_FOR_CASE = union_all(
+    _PROTECTED, _GRANTED.where(Approval.case_number == bindparam("case_number"))
+)
+"""Rows of a protected plate and nothing, or of nothing and how far back an approval reaches."""
 
 
 def _checkpoints_of(user_name: str) -> Select[str]:
@@ -168,21 +187,25 @@ def _is_secret_to(user_name: str, entry_id: InstrumentedAttribute[int]) -> Colum
     )
 
 
-def _floor(  # noqa: PLR0913, PLR0917 - as of sight_of
+def _limits(  # noqa: PLR0913, PLR0917 - as of sight_of
     session: Session,
     account: Account,
     now: datetime,
     after_days: int,
     case_number: str | None,
     plate: str | None,
-) -> datetime | None:
+) -> tuple[frozenset[str], datetime | None]:
+    """The plates that are protected now, and how far back he may look; None = any far."""
+    asked = {"user": account.name, "now": now, "plate": plate or ""}
+    if case_number is None:
+        rows = session.connection().execute(_LIMITS, asked).all()
+    else:
+        asked |= {"case_number": case_number.strip()}
+        rows = session.connection().execute(_LIMITS_FOR_CASE, asked).all()
+    protected = frozenset(plate for plate, since in rows if since is None)
     if after_days == 0:
-        return None
+        return protected, None
     # whole days, so that "90 days ago", typed a minute ago, is not a minute too far
     oldest = (now - timedelta(days=after_days)).astimezone(UTC)
     oldest = oldest.replace(hour=0, minute=0, second=0, microsecond=0)
-    asked = {"user": account.name, "now": now, "plate": plate or ""}
-    if case_number is None:
-        return min([oldest, *session.connection().scalars(_GRANTED, asked).all()])
-    asked |= {"case_number": case_number.strip()}
-    return min([oldest, *session.connection().scalars(_GRANTED_FOR_CASE, asked).all()])
+    return protected, min([oldest, *(since for _, since in rows if since is not None)])

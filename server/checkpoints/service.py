@@ -139,7 +139,7 @@ def places(session: Session, ids: Iterable[str] | None = None) -> dict[str, Chec
     """These checkpoints, or all of them, by identifier."""
     query = _PLACES
     if ids is not None:
-        query = query.where(Checkpoint.id.in_(set(ids)))
+        query = query.where(among(session, Checkpoint.id, sorted(set(ids))))
     session.flush()
     return {row[0]: CheckpointPlace(*row) for row in session.connection().execute(query)}
 

@@ -187,9 +187,9 @@ class _Alphabet:
         return [self._costs_of(char) for char in text]
 
     def _costs_of(self, char: str) -> Costs:
-        known = tuple(self._code_of.items())
         count, costs = self._costs.get(char, (0, _NO_COSTS))
-        if count != len(known):
+        if count != len(self._code_of):
+            known = tuple(self._code_of.items())
             costs = np.full(256, UNRELATED)
             for other, code in known:
                 costs[code] = substitution_cost(char, other)

@@ -9,6 +9,7 @@ address that was given out before.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -43,25 +44,28 @@ class PictureOf:
     passage_id: UUID
 
 
+_quoted = lru_cache(4096)(quote)
+
+
 def evidence_views(row: Passage | Row[Any]) -> tuple[EvidenceView, ...]:
     """The pictures of a passage."""
     captured_at: datetime = row.captured_at
     detail: PassageDetail = row.detail
+    at = instant_text(captured_at, 0)
     # an instant and a UUID hold nothing that an address would have to escape
-    of = (
-        f"checkpoint_id={quote(row.checkpoint_id)}&captured_at={instant_text(captured_at, 0)}"
-        f"&passage_id={row.passage_id}"
-    )
+    of = f"checkpoint_id={_quoted(row.checkpoint_id)}&captured_at={at}&passage_id={row.passage_id}"
     return tuple(
-        EvidenceView(
-            role,
-            sha256,
-            f"/evidence/{sha256}?{of}",
-            width_px,
-            height_px,
-            instant_text(captured_at, offset_us),
-        )
-        for role, sha256, _, width_px, height_px, offset_us in detail.evidence_
+        [
+            EvidenceView(
+                role,
+                sha256,
+                f"/evidence/{sha256}?{of}",
+                width_px,
+                height_px,
+                instant_text(captured_at, offset_us) if offset_us else at,
+            )
+            for role, sha256, _, width_px, height_px, offset_us in detail.evidence_
+        ]
     )
 
 

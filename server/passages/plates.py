@@ -17,8 +17,9 @@ from server.passages.patterns import normal_pattern, whole_plate
 from server.passages.search import MAX_NEAR
 from server.tables import Passage, Plate, PlateCandidate
 
-_MOST_SHOWN = 1_000
-"""A pattern gives the newest known of these; of how many more it fits, nobody reads the list."""
+_PAGES_LOOKED_THROUGH = 5
+"""Of so many pages of plates, the newest known that a pattern fits, those seen last are shown. Of a
+pattern that fits more nobody reads the list: when each was seen last stands on a page of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def find_plates(
     if query.changes:
         return _near(session, query, since, sight, known, now)
     pattern = normal_pattern(query.plate)
-    fitting = known.fitting(session, now, pattern, _MOST_SHOWN)
+    fitting = known.fitting(session, now, pattern, _PAGES_LOOKED_THROUGH * query.limit)
     names = [plate for plate in fitting.plates if plate not in sight.hidden_plates]
     seen = _seen(session, names, since, query.until, sight, known, query.limit + 1)
     order = sorted(seen, key=lambda plate: (seen[plate].last_at, plate), reverse=True)

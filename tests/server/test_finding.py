@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from server import register
 from server.errors import InvalidRequest
-from server.passages import plates, search
+from server.passages import search
 from server.passages.areas import circle_of, polygon_of
 from server.passages.search import _Windows
 from tests.server.conftest import NOW, PURPOSE, Person, Site, iso, make_passage, serving
@@ -90,7 +90,6 @@ def test_a_pattern_that_very_many_plates_fit_still_gives_the_newest(
 ) -> None:
     site = sqlite_site
     monkeypatch.setattr(search, "MAX_PLATES", 400)
-    monkeypatch.setattr(plates, "_MOST_SHOWN", 400)
     for start in range(0, 600, 150):
         site.outcomes(
             *(

@@ -144,41 +144,49 @@ def differences(wanted: str, read: str) -> tuple[Difference, ...]:
     return _cheapest_way(wanted, read)
 
 
+_SUBSTITUTED, _MISSING, _ADDED = 0, 1, 2
+"""Steps from one plate to the other; of equally cheap ones the first is taken."""
+_GAP_MILLIONTHS: Final = round(GAP_COST * 1_000_000)
+
+
 def _cheapest_way(wanted: str, read: str) -> tuple[Difference, ...]:
-    # one cell: (cost, number of differences, what the last step was)
-    rows: list[list[tuple[float, int, Difference | None]]] = []
-    for i in range(len(wanted) + 1):
-        row: list[tuple[float, int, Difference | None]] = []
-        for j in range(len(read) + 1):
-            ways: list[tuple[float, int, Difference | None]] = []
-            if i and j:
-                cost, count, _ = rows[i - 1][j - 1]
-                change = _substitution(i - 1, wanted[i - 1], read[j - 1])
-                ways.append(
-                    (cost + change.cost, count + 1, change) if change else (cost, count, None)
-                )
-            if i:
-                cost, count, _ = rows[i - 1][j]
-                lost = Difference("missing", i - 1, wanted[i - 1], "", GAP_COST)
-                ways.append((cost + GAP_COST, count + 1, lost))
-            if j:
-                cost, count, _ = row[j - 1]
-                more = Difference("added", i, "", read[j - 1], GAP_COST)
-                ways.append((cost + GAP_COST, count + 1, more))
-            # rounded, so that the order of additions does not decide between equal ways
+    i, j = len(wanted), len(read)
+    while i and j and wanted[i - 1] == read[j - 1]:  # a common end costs nothing in any way
+        i, j = i - 1, j - 1
+    # one cell: cost in millionths, whose sums are exact; number of differences; the last step
+    before: list[tuple[int, int, int]] = [(n * _GAP_MILLIONTHS, n, _ADDED) for n in range(j + 1)]
+    rows = [before]
+    for at, char in enumerate(wanted[:i], start=1):
+        row = [(at * _GAP_MILLIONTHS, at, _MISSING)]
+        for place, other in enumerate(read[:j]):
+            same, lost, more = before[place], before[place + 1], row[place]
+            cost = _millionths(char, other)
             row.append(
-                min(ways, key=lambda way: (round(way[0], 6), way[1]), default=(0.0, 0, None))
+                min(
+                    (same[0] + cost, same[1] + (char != other), _SUBSTITUTED),
+                    (lost[0] + _GAP_MILLIONTHS, lost[1] + 1, _MISSING),
+                    (more[0] + _GAP_MILLIONTHS, more[1] + 1, _ADDED),
+                )
             )
         rows.append(row)
+        before = row
     found: list[Difference] = []
-    i, j = len(wanted), len(read)
     while i or j:
         step = rows[i][j][2]
-        if step is not None:
-            found.append(step)
-        i -= step is None or step.kind != "added"
-        j -= step is None or step.kind != "missing"
+        if step == _ADDED:
+            found.append(Difference("added", i, "", read[j - 1], GAP_COST))
+        elif step == _MISSING:
+            found.append(Difference("missing", i - 1, wanted[i - 1], "", GAP_COST))
+        elif (change := _substitution(i - 1, wanted[i - 1], read[j - 1])) is not None:
+            found.append(change)
+        i -= step != _ADDED
+        j -= step != _MISSING
     return tuple(reversed(found))
+
+
+@lru_cache(maxsize=1 << 14)
+def _millionths(wanted: str, read: str) -> int:
+    return round(substitution_cost(wanted, read) * 1_000_000)
 
 
 @lru_cache(maxsize=1 << 14)

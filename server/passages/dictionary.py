@@ -127,8 +127,12 @@ class PlateDictionary:
         for shelf in tuple(self._shelves.values()):
             if abs(shelf.length - len(plate)) <= changes:
                 columns = shelf.near(wanted, changes)
-                far = scanning.distances(columns, costs).tolist()
-                found += map(Near, self._alphabet.decode(columns.T), far)
+                far = scanning.distances(columns, costs)
+                if len(far) > limit:  # no more of one length than are wanted of all
+                    likeliest = np.sort(np.round(far, 6))[limit - 1]
+                    some = np.round(far, 6) <= likeliest
+                    columns, far = columns[:, some], far[some]
+                found += map(Near, self._alphabet.decode(columns.T), far.tolist())
         found += [
             Near(other, distance(plate, other))
             for other in tuple(self._strange)

@@ -77,11 +77,11 @@ class KnownPlates:
     ) -> tuple[Near, ...]:
         """The plates most likely to be misreads of a whole plate, likeliest first."""
         self.refresh(session, now)
-        found = {
-            one.plate: one
-            for part in (self._counted, self._uncounted)
-            for one in part.near(plate, changes, limit)
-        }
+        new = self._uncounted.near(plate, changes, limit)
+        old = self._counted.near(plate, changes, limit)
+        if not new:
+            return old
+        found = {one.plate: one for one in (*old, *new)}
         return tuple(sorted(found.values(), key=lambda n: (round(n.cost, 6), n.plate))[:limit])
 
     def seen(self, session: Session, now: datetime, plates: Sequence[str]) -> tuple[str, ...]:

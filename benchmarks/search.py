@@ -55,6 +55,8 @@ from server.serving import settle
 from server.settings import Settings
 
 WHY = {"purpose": "system_test", "case_number": "BENCH-1"}
+_VERY_MANY = 20_000_000
+"""So many rows get their indexes when all are in: to load them would take an hour otherwise."""
 _SERIAL = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 _ROUTE_SQL = (
     "SELECT * FROM passage WHERE plate = %s ORDER BY captured_at DESC, passage_id DESC LIMIT 2001"
@@ -74,13 +76,29 @@ def main() -> int:
         if args.only != "measure":
             result |= _fill(settings, args.rows, names)
         if args.only != "load":
+            result["python_loop_ms"] = [loop_ms()]
             result |= _measure(settings, names, args)
+            result["python_loop_ms"].append(loop_ms())
             result["within"] = judged(result)
         result["machine"] = (
             f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
         )
     print(json.dumps(result, ensure_ascii=False, indent=None if args.json else 2))
     return 0
+
+
+def loop_ms() -> float:
+    """How fast the machine is now: processor milliseconds for adding up 300,000 squares.
+
+    A virtual machine whose host is busy takes twice as long for it as at its best, as for all else.
+    """
+    taken = []
+    for _ in range(15):
+        began, total = time.thread_time(), 0
+        for number in range(300_000):
+            total += number * number
+        taken.append((time.thread_time() - began) * 1000)
+    return round(sorted(taken)[len(taken) // 2], 1)
 
 
 def judged(result: dict[str, Any]) -> dict[str, bool]:
@@ -102,7 +120,7 @@ def _fill(settings: Settings, rows: int, names: Texts) -> dict[str, Any]:
     began = time.monotonic()
     prepare(settings, pictures=20_000, watched=1_000)
     database = Database(settings)
-    load(database, settings, rows, names, datetime.now(UTC))
+    load(database, settings, rows, names, datetime.now(UTC), indexes_after=rows >= _VERY_MANY)
     database.close()
     return {"load_s": round(time.monotonic() - began, 1)}
 

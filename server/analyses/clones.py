@@ -261,6 +261,27 @@ def suspect_clocks(
             surprise = poisson_surprise(np.array([count]), np.array([chance]))[0]
             if count < rules.clock_crowd or surprise < rules.clock_surprise:
                 break
+        worst = _rather(worst, left, rules)
         found[worst] = len(plates[worst])
         left = {c for c in left if worst not in c[1:]}
     return found
+
+
+def _rather(worst: str, conflicts: Collection[tuple[str, str, str]], rules: CloneRules) -> str:
+    """Of two checkpoints that conflict the one whose clock it is: the one that conflicts with others.
+
+    Where few pass, nearly everybody conflicts with a busy neighbour whose clock is wrong.
+    """
+    beside: dict[str, set[str]] = defaultdict(set)
+    for plate, start, end in conflicts:
+        if worst in {start, end}:
+            beside[end if start == worst else start].add(plate)
+    partner = max(sorted(beside), key=lambda place: len(beside[place]))
+    if len(set().union(*beside.values()) - beside[partner]) >= rules.clock_plates:
+        return worst
+    others = {
+        plate
+        for plate, start, end in conflicts
+        if partner in {start, end} and worst not in {start, end}
+    }
+    return partner if len(others) >= rules.clock_plates else worst

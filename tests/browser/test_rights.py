@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -124,3 +125,49 @@ def test_a_protected_plate_is_gone_from_the_page_and_the_seeker_is_named(
     cases = sit_down().log_in("zhang", "/cases")
     cases.get_by_role("link", name=CASE).click()
     expect(cases.locator("#records tbody tr").first).to_contain_text(plate)
+
+
+def test_a_protected_plate_is_in_no_analysis_and_on_no_route_of_an_officer(
+    server: ServerProcess, colleagues: None, sit_down: Callable[..., Desk]
+) -> None:
+    """Neither as somebody's companion nor as the plate that another one is compared with."""
+    plate, hidden = "鲁HX47W1", "鲁HX82Y6"
+    at = datetime.now(UTC) - timedelta(hours=3)
+    for n in range(3):
+        for one, delay_s in ((plate, 0), (hidden, 6)):
+            seen_at = at + timedelta(minutes=12 * n, seconds=delay_s)
+            server.roadside(n).sees(one, at=seen_at, delivery="backlog")
+    officer = sit_down().log_in("zhang", "/analyses/companions")
+
+    def companions() -> None:
+        officer.goto(server.base_url + "/analyses/companions")
+        officer.fill("#plate", plate)
+        local = [f"{(at + timedelta(hours=h + 8)):%Y-%m-%dT%H:%M}" for h in (-1, 2)]
+        officer.fill("#from", local[0])
+        officer.fill("#to", local[1])
+        officer.select_option("#purpose", "criminal_case")
+        officer.fill("#case_number", CASE)
+        officer.locator("#question button.primary").click()
+
+    companions()
+    expect(officer.locator(f'.finding[data-other="{hidden}"]')).to_be_visible(timeout=60_000)
+    custodian = sit_down().log_in("zhou", "/protected")
+    custodian.fill("#plate", hidden)
+    custodian.fill("#authority", "省厅〔2026〕18号")
+    custodian.get_by_role("button", name="加入").click()
+    expect(custodian.locator(f'[data-plate="{hidden}"]')).to_contain_text("生效中")
+    companions()
+    answered = officer.locator("#answer .answer-head, #answer [data-answer]")
+    expect(answered).to_be_visible(timeout=60_000)
+    expect(officer.locator("main")).not_to_contain_text(hidden[3:])
+    officer.goto(server.base_url + "/search")
+    officer.fill("#plate", plate)
+    officer.select_option("#purpose", "criminal_case")
+    officer.fill("#case_number", CASE)
+    officer.click(".ask button.primary")
+    expect(officer.locator("#legs tr[data-point]")).to_have_count(3)
+    expect(officer.locator("#answer")).not_to_contain_text(hidden[3:])
+    officer.fill("#plate", hidden)
+    officer.click(".ask button.primary")
+    expect(officer.locator("#answer")).to_contain_text("没有符合条件的过车记录")
+    expect(officer.locator("#legs")).to_have_count(0)

@@ -197,6 +197,15 @@ def test_conflicts_at_a_wrong_clock_are_put_down_to_it() -> None:
         assert (verdict.cause, verdict.clock_checkpoint_id) == ("clock", "k2")
 
 
+def test_a_quiet_neighbour_is_not_blamed_for_the_wrong_clock_beside_it() -> None:
+    """Nearly all who pass the quiet ones conflict, but they conflict with the busy one alone."""
+    conflicts = [(f"p{n}", quiet, "busy") for quiet in ("one", "two") for n in range(50)]
+    passing = Counter({"one": 60, "two": 60, "busy": 3_000})
+    assert set(suspect_clocks(conflicts[:50], passing, CloneRules())) == {"one"}
+    conflicts = [(f"{where}{n}", where, "busy") for where in ("one", "two") for n in range(50)]
+    assert suspect_clocks(conflicts, passing, CloneRules()) == {"busy": 100}
+
+
 def test_a_real_clone_stays_one_beside_a_wrong_clock() -> None:
     verdict = judge_plate("鲁H10001", two_vehicles(), LINES, CloneRules(), {"k2"})
     assert verdict is not None

@@ -66,7 +66,8 @@ class ColorNetwork:
         """
         if not plates:
             return []
-        (probabilities,) = self._network.run(np.stack(plates)).values()
+        batch = plates[0][None] if len(plates) == 1 else np.stack(plates)
+        (probabilities,) = self._network.run(batch).values()
         if probabilities.shape != (len(plates), len(CLASSES) + 1):
             raise InferenceError(f"{self._network.path}: answered {probabilities.shape}")
         return [_color_read(row) for row in probabilities.tolist()]

@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -31,7 +30,7 @@ _ALTERNATIVES_FROM: Final = 0.001
 _MOST_ALTERNATIVES: Final = 5
 
 
-Beams = dict[tuple[int, ...], tuple[float, float]]
+Beams = dict[str, tuple[float, float]]
 _NEVER: Final = (0.0, 0.0)
 
 
@@ -50,9 +49,13 @@ class Lattice:
 
     def __post_init__(self) -> None:
         """Gather the entries."""
-        steps, classes = np.nonzero(self.probabilities >= _ALTERNATIVES_FROM)
-        values = self.probabilities[steps, classes].tolist()
-        entries = list(zip(steps.tolist(), classes.tolist(), values, strict=True))
+        flat = self.probabilities.ravel()
+        places = np.flatnonzero(flat >= _ALTERNATIVES_FROM)
+        values, classes = flat[places].tolist(), self.probabilities.shape[1]
+        entries = [
+            (place // classes, place % classes, value)
+            for place, value in zip(places.tolist(), values, strict=True)
+        ]
         object.__setattr__(self, "entries", entries)
 
 
@@ -97,13 +100,29 @@ def _collapsed(lattice: Lattice) -> tuple[list[int], list[int]]:
 
 def _greedy_spans(lattice: Lattice) -> list[tuple[int, int, int]]:
     """Class, first and last step of each run of one character in the best path."""
-    spans = []
-    step = 0
-    for cls, run in groupby(lattice.probabilities.argmax(axis=1).tolist()):
-        first, step = step, step + sum(1 for _ in run)
-        if cls != BLANK:
-            spans.append((cls, first, step - 1))
+    spans: list[tuple[int, int, int]] = []
+    before, first = BLANK, 0
+    best = _best_classes(lattice)
+    for step, cls in enumerate(best):
+        if cls != before:
+            if before != BLANK:
+                spans.append((before, first, step - 1))
+            before, first = cls, step
+    if before != BLANK:
+        spans.append((before, first, len(best) - 1))
     return spans
+
+
+def _best_classes(lattice: Lattice) -> list[int]:
+    """The most probable class of each step; of equals the first."""
+    steps = len(lattice.probabilities)
+    best, highest = [BLANK] * steps, [0.0] * steps
+    for step, cls, value in lattice.entries:
+        if value > highest[step]:
+            best[step], highest[step] = cls, value
+    if min(highest) == 0.0:  # of very many classes none need be worth an entry
+        return [int(cls) for cls in lattice.probabilities.argmax(axis=1)]
+    return best
 
 
 def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
@@ -115,38 +134,32 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
     if settled is not None:
         return [settled]
     options = _options(lattice)
-    # From here on a character is its column among those considered anywhere.
-    classes = sorted({cls for some in options for cls, _ in some})
+    # From here on a character is its column among those considered anywhere, and a prefix a string
+    # of such columns: strings are joined and looked up faster than tuples.
+    classes = sorted({cls for some in options for cls in some})
     column = {cls: i for i, cls in enumerate(classes)}
-    columns = [
-        [column[cls] for cls, _ in sorted(some, key=_less_probable)[:_MOST_PER_STEP]]
-        for some in options
-    ]
-    table = lattice.probabilities[:, classes].tolist()
+    table = lattice.probabilities.take(classes, axis=1).tolist()
     blanks = lattice.probabilities[:, BLANK].tolist()
     # prefix -> (probability of ending in a blank, of ending in its last character)
-    beams: Beams = {(): (1.0, 0.0)}
-    step = 0
-    for nothing, run in groupby(columns, key=_is_empty):
-        if nothing:  # most steps, by far: between characters
-            first, step = step, step + sum(1 for _ in run)
-            beams = _unchanged(beams, table[first:step], blanks[first:step])
-            continue
-        for some in run:
-            beams = _strongest(_grown(beams, table[step], blanks[step], some), width)
-            step += 1
+    beams: Beams = {"": (1.0, 0.0)}
+    free_from = 0
+    for step, some in enumerate(options):
+        if some:
+            if free_from < step:  # most steps, by far: between characters
+                beams = _unchanged(beams, table[free_from:step], blanks[free_from:step])
+            grown = _grown(beams, table[step], blanks[step], [column[cls] for cls in some])
+            beams = _strongest(grown, width)
+            free_from = step + 1
+    if free_from < len(options):
+        beams = _unchanged(beams, table[free_from:], blanks[free_from:])
     return _as_texts(beams, [lattice.alphabet[c] for c in classes])
-
-
-def _is_empty(some: list[int]) -> bool:
-    return not some
 
 
 def _unchanged(beams: Beams, rows: list[list[float]], blanks: list[float]) -> Beams:
     """The beams after steps in which nothing begins."""
     after: Beams = {}
     for prefix, (by_blank, by_char) in beams.items():
-        last = prefix[-1] if prefix else 0
+        last = ord(prefix[-1]) if prefix else 0
         for row, blank in zip(rows, blanks, strict=True):
             by_blank = (by_blank + by_char) * blank  # noqa: PLW2901 - step by step
             by_char *= row[last] if prefix else 0.0  # noqa: PLW2901
@@ -157,56 +170,60 @@ def _unchanged(beams: Beams, rows: list[list[float]], blanks: list[float]) -> Be
 def _grown(beams: Beams, row: list[float], blank: float, options: list[int]) -> Beams:
     """The beams after one more step, in which ``options`` may begin."""
     grown: Beams = {}
+    found = grown.get
+    new = [(cls, chr(cls), row[cls]) for cls in options]
     for prefix, (by_blank, by_char) in beams.items():
         both = by_blank + by_char
-        last = prefix[-1] if prefix else -1
-        stay_blank, stay_char = grown.get(prefix, _NEVER)
+        last = ord(prefix[-1]) if prefix else -1
+        stay_blank, stay_char = found(prefix, _NEVER)
         repeated = by_char * row[last] if prefix else 0.0
         grown[prefix] = (stay_blank + both * blank, stay_char + repeated)
-        for cls in options:
-            longer = (*prefix, cls)
-            grown_blank, grown_char = grown.get(longer, _NEVER)
+        for cls, char, value in new:
+            longer = prefix + char
+            grown_blank, grown_char = found(longer, _NEVER)
             source = by_blank if cls == last else both
-            grown[longer] = (grown_blank, grown_char + source * row[cls])
+            grown[longer] = (grown_blank, grown_char + source * value)
     return grown
 
 
 def _strongest(beams: Beams, width: int) -> Beams:
     """At most so many beams, and none that is hopeless beside the best."""
-    if len(beams) == 1:
-        return beams
-    totals = [(a + b, prefix) for prefix, (a, b) in beams.items()]
-    hopeless = max(totals)[0] * _HOPELESS
-    kept = [one for one in totals if one[0] > hopeless]
-    if len(kept) > width:
-        kept = sorted(kept, reverse=True)[:width]
-    return {prefix: beams[prefix] for _, prefix in kept}
+    hopeless = max([a + b for a, b in beams.values()]) * _HOPELESS
+    kept = {prefix: both for prefix, both in beams.items() if both[0] + both[1] > hopeless}
+    if len(kept) <= width:
+        return kept
+    best = sorted([(a + b, prefix) for prefix, (a, b) in kept.items()], reverse=True)
+    return {prefix: kept[prefix] for _, prefix in best[:width]}
 
 
 def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
     """The text of a lattice that considers nothing else; most plates in good light are such."""
-    sure = [entry for entry in lattice.entries if entry[2] >= _CONSIDERED_FROM]
-    peaks = [value for _, _, value in sure if value >= 1 - 2 * _CONSIDERED_FROM]
-    if len(sure) > len(lattice.probabilities) or len(peaks) < len(lattice.probabilities):
+    steps = len(lattice.probabilities)
+    peaks = [value for _, _, value in lattice.entries if value >= 1 - 2 * _CONSIDERED_FROM]
+    if len(peaks) < steps:
         return None
-    classes, _ = _collapsed(lattice)
-    text = "".join(lattice.alphabet[c] for c in classes)
+    if sum(value >= _CONSIDERED_FROM for _, _, value in lattice.entries) > steps:
+        return None
+    text = "".join([lattice.alphabet[cls] for cls, _, _ in _greedy_spans(lattice)])
     return Hypothesis(text, min(1.0, math.prod(peaks)))
 
 
-def _options(lattice: Lattice) -> list[list[tuple[int, float]]]:
-    """For each step the characters worth considering there, with their probabilities."""
-    options: list[list[tuple[int, float]]] = [[] for _ in lattice.probabilities]
+def _options(lattice: Lattice) -> list[list[int]]:
+    """For each step the classes worth considering there, the most probable ones first."""
+    found: dict[int, list[tuple[int, float]]] = {}
     for step, cls, value in lattice.entries:
-        if cls != BLANK and value >= _CONSIDERED_FROM:
-            options[step].append((cls, value))
+        if value >= _CONSIDERED_FROM and cls != BLANK:
+            found.setdefault(step, []).append((cls, value))
+    options: list[list[int]] = [[]] * len(lattice.probabilities)
+    for step, some in found.items():
+        options[step] = [cls for cls, _ in sorted(some, key=_less_probable)[:_MOST_PER_STEP]]
     return options
 
 
 def _as_texts(beams: Beams, characters: Sequence[str]) -> list[Hypothesis]:
     by_text: dict[str, float] = {}
     for prefix, (by_blank, by_char) in beams.items():
-        text = "".join([characters[c] for c in prefix])
+        text = "".join([characters[ord(c)] for c in prefix])
         by_text[text] = by_text.get(text, 0.0) + by_blank + by_char
     found = [Hypothesis(text, min(1.0, p)) for text, p in by_text.items() if p > 0]
     return sorted(found, key=lambda h: (-h.probability, h.text))
@@ -294,20 +311,29 @@ def _spelled(lattice: Lattice, spans: Sequence[tuple[int, int]]) -> tuple[Spelle
     for step, cls, value in lattice.entries:
         if cls != BLANK and inside[step] >= 0:
             here = highest[inside[step]]
-            here[cls] = max(here.get(cls, 0.0), value)
-    weights = [1.0 - blank + 1e-6 for blank in lattice.probabilities[:, BLANK].tolist()]
+            if value > here.get(cls, 0.0):
+                here[cls] = value
+    blanks = lattice.probabilities[:, BLANK].tolist()
     return tuple(
-        Spelled(
-            sum(weights[t] * (t + 0.5) for t in range(first, last + 1))
-            / sum(weights[first : last + 1])
-            / steps,
-            tuple(
-                (lattice.alphabet[cls], min(1.0, value))
-                for cls, value in sorted(some.items(), key=_less_probable)[: _MOST_ALTERNATIVES + 1]
-            ),
-        )
-        for (first, last), some in zip(spans, highest, strict=True)
+        [
+            Spelled(_centre(blanks, first, last) / steps, _as_options(lattice.alphabet, some))
+            for (first, last), some in zip(spans, highest, strict=True)
+        ]
     )
+
+
+def _centre(blanks: list[float], first: int, last: int) -> float:
+    """Where between two steps a character lies, in steps: the mean, weighed by its presence."""
+    if first == last:
+        return first + 0.5
+    weights = [1.0 - blank + 1e-6 for blank in blanks[first : last + 1]]
+    return sum([w * (first + i + 0.5) for i, w in enumerate(weights)]) / sum(weights)
+
+
+def _as_options(alphabet: tuple[str, ...], some: dict[int, float]) -> tuple[tuple[str, float], ...]:
+    """The most probable of them, best first."""
+    ordered = sorted(some.items(), key=_less_probable)[: _MOST_ALTERNATIVES + 1]
+    return tuple([(alphabet[cls], min(1.0, value)) for cls, value in ordered])
 
 
 def _less_probable(option: tuple[int, float]) -> float:

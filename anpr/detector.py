@@ -181,11 +181,13 @@ def _is_peak(scores: Mapping[int, float], at: int, width: int) -> bool:
 
 def _as_quad(corners: list[list[float]]) -> Quad | None:
     """The corners as a quad, or None where the network's corners enclose nothing."""
-    if not all(math.isfinite(v) for corner in corners for v in corner):
+    if not math.isfinite(sum([x + y for x, y in corners])):
         return None
-    tl, tr, br, bl = ((x, y) for x, y in corners)
+    tl, tr, br, bl = [(x, y) for x, y in corners]
     quad = Quad(tl, tr, br, bl)
-    return quad if is_convex(quad) and quad.box().width_px >= _SMALLEST_WIDTH_PX else None
+    across = [tl[0], tr[0], br[0], bl[0]]
+    wide_enough = max(across) - min(across) >= _SMALLEST_WIDTH_PX
+    return quad if wide_enough and is_convex(quad) else None
 
 
 def without_doubles(detections: list[Detection]) -> list[Detection]:

@@ -42,10 +42,16 @@ _GROUNDS_OF_TWO_ROWS: Final = (PlateColor.YELLOW, PlateColor.GREEN)
 _CHINESE_GROUND_FROM: Final = 0.5
 _ONE_ROW_WIDER_THAN: Final = 2.8
 """In heights: plates of one row are 3.1 wide and more, those of two rows at most 2."""
+_CERTAIN: Final = 1e-9
+"""No score is nearer to 0 or 1 than this: nothing is certain, and 1 would be rounded, not known."""
 _UNREAD_NOT_A_PLATE_FROM: Final = 0.3
 """An unread detection that the colour network doubts so much is dropped."""
 _UNREAD_SCORE_FROM: Final = 0.65
 """An unread detection weaker than this is dropped: lamps and signs look a little like plates."""
+_UNREAD_SURE_FROM: Final = 0.8
+_GROUND_CLEAR_FROM: Final = 0.7
+"""One weaker than the former must show a ground of which the colour network is so sure: a piece of a
+lettered sign has none of the colours of plates."""
 
 
 class PlateReader:
@@ -116,7 +122,9 @@ class PlateReader:
         seen = self._colors.classify(wholes)
         read = self._readings(image, detections, plates, seen)
         return [
-            self._as_read(replace(detection, quad=quad), reading)
+            self._as_read(
+                detection if quad is detection.quad else replace(detection, quad=quad), reading
+            )
             for detection, ground, (quad, reading) in zip(detections, seen, read, strict=True)
             if reading.decoded.number.text or _is_plate(detection, ground)
         ]
@@ -236,8 +244,10 @@ class PlateReader:
         best, number = reading.decoded, reading.decoded.number
         options = [() if p is None else reading.spelled[p].options for p in best.places]
         characters = tuple(
-            Character(char, score, tuple((c, p) for c, p in considered if c != char))
-            for char, score, considered in zip(number.text, best.scores, options, strict=True)
+            [
+                Character(char, score, tuple([(c, p) for c, p in considered if c != char]))
+                for char, score, considered in zip(number.text, best.scores, options, strict=True)
+            ]
         )
         return PlateRead(
             text=number.text,
@@ -270,8 +280,10 @@ def _less_sure(guess: Reading) -> Reading:
 
 def _is_plate(detection: Detection, ground: ColorRead) -> bool:
     """Whether an unread detection is believed to be a plate nevertheless."""
-    sure = detection.score >= _UNREAD_SCORE_FROM
-    return sure and ground.not_a_plate < _UNREAD_NOT_A_PLATE_FROM
+    if detection.score < _UNREAD_SCORE_FROM or ground.not_a_plate >= _UNREAD_NOT_A_PLATE_FROM:
+        return False
+    clear = max(ground.colors.values(), default=0.0) >= _GROUND_CLEAR_FROM
+    return clear or detection.score >= _UNREAD_SURE_FROM
 
 
 def _may_be_a_lower_row(reading: Reading, quad: Quad, ground: ColorRead) -> bool:
@@ -309,7 +321,8 @@ def calibrated(probability: float, calibration: tuple[float, float]) -> float:
     """Platt scaling: ``sigmoid(slope * logit(probability) + offset)``, in (0, 1)."""
     slope, offset = calibration
     p = min(max(probability, 1e-6), 1 - 1e-6)
-    return 1 / (1 + math.exp(-(slope * math.log(p / (1 - p)) + offset)))
+    mapped = 1 / (1 + math.exp(-(slope * math.log(p / (1 - p)) + offset)))
+    return min(max(mapped, _CERTAIN), 1 - _CERTAIN)
 
 
 def _check(image: Image) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -158,11 +159,10 @@ class OnnxRecogniser:
         """
         if not plates:
             return []
-        stacked = np.stack(plates)
+        scaled = [np.asarray(cv2.LUT(plate, _SCALE), np.float32) for plate in plates]
+        stacked = scaled[0][None] if len(scaled) == 1 else np.stack(scaled)
         ordered = stacked if self._folder.is_bgr else stacked[..., ::-1]
-        # The bytes are put in order before they become four times as many.
-        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
-        outputs = self._network.run(_SCALE.take(planes))
+        outputs = self._network.run(np.ascontiguousarray(ordered.transpose(0, 3, 1, 2)))
         return _as_lattices(self._folder, next(iter(outputs.values())), len(plates))
 
 

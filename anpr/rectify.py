@@ -12,6 +12,7 @@ geometry.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -93,15 +94,12 @@ def is_convex(quad: Quad) -> bool:
 
 def widened(quad: Quad, u: float) -> Quad:
     """The quad with this part of its width added at the left and at the right, in perspective."""
-    corners = _corners_of(quad, (-u, 0.0, 1.0 + u, 1.0))
-    tl, tr, br, bl = ((float(x), float(y)) for x, y in corners)
-    return Quad(tl, tr, br, bl)
+    return _part_of(quad, (-u, 0.0, 1.0 + u, 1.0))
 
 
 def raised(quad: Quad, v: float) -> Quad:
     """The quad with its top edge moved up by this part of its height, in perspective."""
-    tl, tr, br, bl = ((float(x), float(y)) for x, y in _corners_of(quad, (0.0, -v, 1.0, 1.0)))
-    return Quad(tl, tr, br, bl)
+    return _part_of(quad, (0.0, -v, 1.0, 1.0))
 
 
 def slanted(quad: Quad, u: float) -> Quad:
@@ -110,13 +108,17 @@ def slanted(quad: Quad, u: float) -> Quad:
     Half of ``u`` each; negative values lean it the other way. A detector sees the box of an
     oblique plate more easily than its slant.
     """
-    leaning = np.array(
-        [[u / 2, 0.0], [1 + u / 2, 0.0], [1 - u / 2, 1.0], [-u / 2, 1.0]], np.float32
-    )
-    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-    matrix = cv2.getPerspectiveTransform(square, np.array(quad.as_tuple(), np.float32))
-    moved = cv2.perspectiveTransform(leaning[None], matrix)[0]
-    tl, tr, br, bl = ((float(x), float(y)) for x, y in moved)
+    leaning = ((u / 2, 0.0), (1 + u / 2, 0.0), (1 - u / 2, 1.0), (-u / 2, 1.0))
+    plane = _plane_of(quad)
+    tl, tr, br, bl = (_at(plane, x, y) for x, y in leaning)
+    return Quad(tl, tr, br, bl)
+
+
+def _part_of(quad: Quad, cut: Cut) -> Quad:
+    """The corners in the picture of a rectangle of the plate's unit square."""
+    u1, v1, u2, v2 = cut
+    plane = _plane_of(quad)
+    tl, tr, br, bl = (_at(plane, u, v) for u, v in ((u1, v1), (u2, v1), (u2, v2), (u1, v2)))
     return Quad(tl, tr, br, bl)
 
 
@@ -178,12 +180,24 @@ def rectify(image: Image, quad: Quad, rows: int, size_px: tuple[int, int]) -> tu
 def _cut(image: Image, quad: Quad, cut: Cut, size_px: tuple[int, int]) -> Image:
     if image.size == 0:
         raise ImageError(f"cannot cut a plate out of an empty picture of shape {image.shape}")
-    corners = _corners_of(quad, cut)
-    region, corners = _shrunk_region(image, corners, size_px)
+    u1, v1, u2, v2 = cut
+    plane = _plane_of(quad)
+    points = [_at(plane, u, v) for u, v in ((u1, v1), (u2, v1), (u2, v2), (u1, v2))]
+    region, factor, (left, top) = _shrunk_region(image, points, size_px)
     width, height = size_px
-    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    # Corners are edges of pixels, warpPerspective speaks of their centres: half a pixel apart.
-    matrix = cv2.getPerspectiveTransform(target - 0.5, corners - 0.5)
+    (a, b, c), (d, e, f), (g, h, _) = plane
+    across, down = (u2 - u1) / width, (v2 - v1) / height
+    # The middle of the first pixel, as warpPerspective counts; edges are half a pixel away.
+    u0, v0 = u1 + across / 2, v1 + down / 2
+    i, j, k = g * across, h * down, g * u0 + h * v0 + 1.0
+    x0, y0 = left + 0.5 * factor, top + 0.5 * factor
+    matrix = np.array(
+        [
+            (a * across - x0 * i, b * down - x0 * j, a * u0 + b * v0 + c - x0 * k),
+            (d * across - y0 * i, e * down - y0 * j, d * u0 + e * v0 + f - y0 * k),
+            (i * factor, j * factor, k * factor),
+        ]
+    )
     warped = cv2.warpPerspective(
         region,
         matrix,
@@ -194,41 +208,64 @@ def _cut(image: Image, quad: Quad, cut: Cut, size_px: tuple[int, int]) -> Image:
     return np.asarray(warped, np.uint8)
 
 
-def _corners_of(quad: Quad, cut: Cut) -> NDArray[np.float32]:
-    """The corners in the picture of a rectangle of the plate's unit square, (4, 2)."""
-    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-    to_image = cv2.getPerspectiveTransform(square, np.array(quad.as_tuple(), np.float32))
-    u1, v1, u2, v2 = cut
-    wanted = np.array([[[u1, v1], [u2, v1], [u2, v2], [u1, v2]]], np.float32)
-    return np.asarray(cv2.perspectiveTransform(wanted, to_image)[0], np.float32)
+Plane = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+
+
+def _plane_of(quad: Quad) -> Plane:
+    """The matrix from the plate's unit square to the picture (Heckbert 1989, section 2.2.3).
+
+    Written out: right after a network has run, the calls into OpenCV and numpy that give the same
+    take longer than the whole of this.
+    """
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad.as_tuple()
+    sx, sy = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3
+    dx1, dy1, dx2, dy2 = x1 - x2, y1 - y2, x3 - x2, y3 - y2
+    area = dx1 * dy2 - dx2 * dy1
+    g = (sx * dy2 - dx2 * sy) / area if area else 0.0
+    h = (dx1 * sy - sx * dy1) / area if area else 0.0
+    return (
+        (x1 - x0 + g * x1, x3 - x0 + h * x3, x0),
+        (y1 - y0 + g * y1, y3 - y0 + h * y3, y0),
+        (g, h, 1.0),
+    )
+
+
+def _at(plane: Plane, u: float, v: float) -> Point:
+    """Where a point of the plate's unit square lies in the picture."""
+    (a, b, c), (d, e, f), (g, h, _) = plane
+    depth = g * u + h * v + 1.0 or 1e-9
+    return ((a * u + b * v + c) / depth, (d * u + e * v + f) / depth)
 
 
 def _shrunk_region(
-    image: Image, corners: NDArray[np.float32], size_px: tuple[int, int]
-) -> tuple[Image, NDArray[np.float32]]:
-    """The part of the picture around the corners, averaged down if it is much too large.
+    image: Image, points: Sequence[Point], size_px: tuple[int, int]
+) -> tuple[Image, int, tuple[int, int]]:
+    """The part of the picture around the points, averaged down if it is much too large.
 
     The factor is a whole number and the part a multiple of it: OpenCV averages that ten times
     faster than a broken one.
+
+    Returns:
+        The region, how many of the picture's pixels lie along one of its, and where it begins.
     """
-    factor = int(_scale(corners, size_px))
+    factor = int(_scale(points, size_px))
     if factor < _SHRINK_FROM:
-        return image, corners
+        return image, 1, (0, 0)
     high, wide = image.shape[:2]
-    x1, y1 = np.clip(np.floor(corners.min(axis=0)).astype(int) - factor, 0, (wide - 1, high - 1))
-    x2, y2 = np.ceil(corners.max(axis=0)).astype(int) + factor
-    columns, rows = (min(x2, wide) - x1) // factor, (min(y2, high) - y1) // factor
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    x1, x2 = max(0, math.floor(min(xs)) - factor), min(wide, math.ceil(max(xs)) + factor)
+    y1, y2 = max(0, math.floor(min(ys)) - factor), min(high, math.ceil(max(ys)) + factor)
+    columns, rows = (x2 - x1) // factor, (y2 - y1) // factor
     if columns < 1 or rows < 1:
-        return image, corners
+        return image, 1, (0, 0)
     region = image[y1 : y1 + rows * factor, x1 : x1 + columns * factor]
-    small = cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
-    origin = np.array([x1, y1], np.float32)
-    return np.asarray(small, np.uint8), (corners - origin) / np.float32(factor)
+    small = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), factor, (x1, y1)
 
 
-def _scale(corners: NDArray[np.float32], size_px: tuple[int, int]) -> float:
+def _scale(points: Sequence[Point], size_px: tuple[int, int]) -> float:
     """How many pixels of the picture lie under one of the result, along the tighter axis."""
-    tl, tr, br, bl = corners.tolist()
+    tl, tr, br, bl = points
     wide = min(math.dist(tl, tr), math.dist(bl, br)) / size_px[0]
     high = min(math.dist(tl, bl), math.dist(tr, br)) / size_px[1]
     return min(wide, high)

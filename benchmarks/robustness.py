@@ -72,12 +72,14 @@ class Tally:
         }
 
 
-def plate_widths(rounds: int, cache: Path | None = None) -> Iterator[CheckpointFrame]:
+def plate_widths(
+    rounds: int, cache: Path | None = None, widths_px: Sequence[int] = WIDTHS_PX
+) -> Iterator[CheckpointFrame]:
     """Rendered frames: for each width and light every province ``rounds`` times, two a frame.
 
     With a ``cache`` folder, frames that were drawn before by the same renderer are taken from there.
     """
-    for width in WIDTHS_PX:
+    for width in widths_px:
         for light in _LIGHTS:
             rng = np.random.default_rng([width, len(light)])
             provinces = [p for _ in range(rounds) for p in rng.permutation(list(PROVINCES))]

@@ -50,6 +50,11 @@ _RARE: Final = 0.5
 _UNKNOWN_PREFIX: Final = 0.3
 """Of a province with a letter that no authority of it is known to use; the list has gaps."""
 _RETIRED: Final = 0.5
+_RETIRED_ON_COLOR: Final = 0.03
+"""The withdrawn military series stood on white; on a civil ground another character is likelier."""
+_CIVIL_GROUNDS: Final = frozenset(
+    {PlateColor.BLUE, PlateColor.YELLOW, PlateColor.GREEN, PlateColor.YELLOW_GREEN}
+)
 _FOREIGN_ON: Final = {
     PlateColor.OTHER: 1.0,
     PlateColor.WHITE: 0.5,
@@ -127,10 +132,14 @@ def decode(hypotheses: Sequence[Hypothesis], colors: Mapping[PlateColor, float])
     total = sum(weight for weight, _ in found.values()) + nothing + missing
     text = max(found, key=lambda t: (found[t][0], t))
     weight, source = found[text]
-    color = max(ground, key=lambda c: ground[c] * plausibility(text, c))
+    worth = _worth(text)
+    color = max(ground, key=lambda c: ground[c] * worth[c])
+    as_long = [(t, w) for t, (w, _) in found.items() if len(t) == len(text)]
     scores = tuple(
-        min(1.0, sum(w for t, (w, _) in found.items() if _has(t, text, i)) / total)
-        for i in range(len(text))
+        [
+            min(1.0, sum([w for t, w in as_long if t[i] == char]) / total)
+            for i, char in enumerate(text)
+        ]
     )
     number = parse(text, color)
     probability = min(1.0, weight / total)
@@ -146,7 +155,8 @@ def _by_text(
     found: dict[str, tuple[float, str]] = {}
     for h in sorted(hypotheses, key=lambda h: -h.probability):
         text = _spelling(h.text)
-        weight = h.probability * sum(p * plausibility(text, c) for c, p in ground.items())
+        worth = _worth(text)
+        weight = h.probability * sum([p * worth[c] for c, p in ground.items()])
         if text and weight > 0:
             so_far, source = found.get(text, (0.0, h.text))
             found[text] = (so_far + weight, source)
@@ -157,10 +167,6 @@ def _by_text(
 def _spelling(text: str) -> str:
     """:func:`normalise`, remembered: a vehicle shows the same texts for many frames."""
     return normalise(text)
-
-
-def _has(other: str, text: str, i: int) -> bool:
-    return len(other) == len(text) and other[i] == text[i]
 
 
 def _places(source: str, text: str) -> tuple[int | None, ...]:
@@ -206,7 +212,7 @@ def _worth_of(number: PlateNumber) -> float:
     if not any(is_chinese_character(char) for char in text):
         return _FOREIGN_ON.get(number.color, _FOREIGN_ELSEWHERE)
     if text[0] in RETIRED and text[1:].isalnum() and text[1:].isascii():
-        return _RETIRED
+        return _RETIRED_ON_COLOR if number.color in _CIVIL_GROUNDS else _RETIRED
     return _ILLEGAL
 
 
@@ -296,18 +302,20 @@ def with_doubt(decoded: Decoded) -> Decoded:
     decoded = _in_its_order(decoded)
     text = decoded.number.text
     offending = _offending_place(decoded.number)
-    marked = "".join(
-        UNREAD if score < UNSURE_BELOW or i == offending else char
-        for i, (char, score) in enumerate(zip(text, decoded.scores, strict=True))
-    )
-    number = decoded.number
+    marked = text
+    if offending is not None or min(decoded.scores, default=1.0) < UNSURE_BELOW:
+        marked = "".join(
+            UNREAD if score < UNSURE_BELOW or i == offending else char
+            for i, (char, score) in enumerate(zip(text, decoded.scores, strict=True))
+        )
+    doubted = decoded
     if marked != text:
-        number = parse(marked, number.color)
+        number = parse(marked, decoded.number.color)
         if decoded.number.kind is PlateKind.FOREIGN:
             number = replace(number, kind=PlateKind.FOREIGN)
-    doubted = replace(decoded, number=number)
+        doubted = replace(decoded, number=number)
     if claims_too_little(marked) or doubted.belief < LEAST_BELIEF:
-        return Decoded(parse("", number.color), 0.0, (), "", ())
+        return Decoded(parse("", decoded.number.color), 0.0, (), "", ())
     return doubted
 
 

@@ -85,7 +85,7 @@ def view_of(row: Passage | Row[Any], place: CheckpointPlace | None) -> PassageVi
     if place is None:
         place = CheckpointPlace(row.checkpoint_id, row.checkpoint_id, "", 0.0, 0.0, "", "")
     quad = detail.quad_px
-    return PassageView(
+    values: tuple[Any, ...] = (
         *_BEFORE_THE_PLACE(row),
         place,
         *_BEHIND_THE_PLACE(row),
@@ -96,3 +96,4 @@ def view_of(row: Passage | Row[Any], place: CheckpointPlace | None) -> PassageVi
         None if quad is None else (quad[0:2], quad[2:4], quad[4:6], quad[6:8]),
         detail.box_px,
     )
+    return PassageView(*values)

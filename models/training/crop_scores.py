@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,19 +85,28 @@ class Scores:
         return sum(n for group, n in self.right.items() if chosen(group)) / max(1, count)
 
 
-def score(crops: list[Crop], read: Callable[[NDArray[np.uint8]], Classes]) -> Scores:
-    """Run ``read`` (crops ``(N, H, W, 3)`` → probabilities ``(N, T, C)``) over all crops."""
+Reader = Callable[[NDArray[np.uint8]], Classes]
+"""Crops ``(N, H, W, 3)`` → probabilities ``(N, T, C)``."""
+
+
+def score(crops: list[Crop], read: Reader) -> Scores:
+    """Run the reader over all crops."""
     right: dict[str, int] = defaultdict(int)
     count: dict[str, int] = defaultdict(int)
     misses = []
+    for crop, text, sureness in reads(crops, read):
+        count[crop.group] += 1
+        right[crop.group] += int(text == crop.text)
+        if text != crop.text:
+            misses.append((crop, text, sureness))
+    return Scores(dict(right), dict(count), misses)
+
+
+def reads(crops: list[Crop], read: Reader) -> Iterator[tuple[Crop, str, float]]:
+    """Each crop with the text of its rows and the least probability of a character."""
     for start in range(0, len(crops), 64):
         part = crops[start : start + 64]
         lattices = iter(read(np.stack([row for crop in part for row in crop.rows])))
         for crop in part:
             lines = [greedy(next(lattices)) for _ in crop.rows]
-            text, sureness = "".join(line for line, _ in lines), min(s for _, s in lines)
-            count[crop.group] += 1
-            right[crop.group] += int(text == crop.text)
-            if text != crop.text:
-                misses.append((crop, text, sureness))
-    return Scores(dict(right), dict(count), misses)
+            yield crop, "".join(line for line, _ in lines), min(s for _, s in lines)

@@ -7,7 +7,6 @@ province and every kind; and how well the score of a read says how often such re
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from anpr.plate import PROVINCES, PlateKind
 from benchmarks.rendering.plates import draw_plate
 from benchmarks.rendering.texts import random_plate
 from models.training.command import glyph_source, real_plates
-from models.training.crop_scores import Classes, Crop, Scores, greedy, labelled_crops, score
+from models.training.crop_scores import Classes, Crop, Reader, Scores, labelled_crops, reads, score
 from models.training.degrade import Harshness, Mounted, photograph
 from models.training.drawn_plates import KIND_SHARES, DrawnSource
 from models.training.network_recogniser import INPUT_PX
@@ -26,7 +25,6 @@ from models.training.plate_canvas import CORE
 from models.training.plate_crops import held_out_foreign
 from models.training.real_plates import RealPlates
 
-Reader = Callable[[NDArray[np.uint8]], Classes]
 MILD = Harshness(corners=0.7, camera=0.5, smallest_height_px=16.0)
 """What a working checkpoint sees; the training setting also holds what nobody can read."""
 
@@ -95,12 +93,9 @@ def foreign_held_out(plates: RealPlates) -> list[Crop]:
 def calibration(crops: list[Crop], read: Reader) -> list[tuple[float, float, int]]:
     """``(mean score, share right, reads)`` in ten bins of the least character's probability."""
     scores, right = [], []
-    for start in range(0, len(crops), 64):
-        part = crops[start : start + 64]
-        for crop, lattice in zip(part, read(np.stack([c.image for c in part])), strict=True):
-            text, sureness = greedy(lattice)
-            scores.append(sureness)
-            right.append(text == crop.text)
+    for crop, text, sureness in reads(crops, read):
+        scores.append(sureness)
+        right.append(text == crop.text)
     bins = np.minimum((np.array(scores) * 10).astype(int), 9)
     table = []
     for b in range(10):

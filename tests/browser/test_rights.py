@@ -130,7 +130,7 @@ def test_a_protected_plate_is_gone_from_the_page_and_the_seeker_is_named(
 def test_a_protected_plate_is_in_no_analysis_and_on_no_route_of_an_officer(
     server: ServerProcess, colleagues: None, sit_down: Callable[..., Desk]
 ) -> None:
-    """Neither as somebody's companion nor as the plate that another one is compared with."""
+    """Neither as somebody's companion, nor beside another plate's route, nor when it is asked for."""
     plate, hidden = "鲁HX47W1", "鲁HX82Y6"
     at = datetime.now(UTC) - timedelta(hours=3)
     for n in range(3):

@@ -15,16 +15,7 @@ def add_arguments(
     parser: argparse.ArgumentParser, *, name: str, steps: int, batch: int, rate: float
 ) -> None:
     """The arguments of every training command."""
-    parser.add_argument("--data", type=Path, help="folder of the plate imagery")
-    parser.add_argument("--ccpd", type=Path, help="folder of the full-size CCPD scenes")
-    parser.add_argument(
-        "--fonts",
-        type=Path,
-        default=Path("/usr/share/fonts"),
-        help="folder of typefaces that foreign plates are drawn in too; absent: in none",
-    )
-    parser.add_argument("--cache", type=Path, help="folder of the cut plates (made if absent)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
+    add_data_arguments(parser)
     parser.add_argument("--name", default=name, help="folder of this run under --runs")
     parser.add_argument("--export", type=Path, help="write the trained network into this folder")
     parser.add_argument("--quick", action="store_true", help="a few steps on drawn plates only")
@@ -36,6 +27,20 @@ def add_arguments(
     parser.add_argument("--threads", type=int, default=1, help="threads of the network")
     parser.add_argument("--log-every", type=int, default=50)
     parser.add_argument("--score-every", type=int, default=500)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where plates, glyphs and typefaces are, and where what is made of them is kept."""
+    parser.add_argument("--data", type=Path, help="folder of the plate imagery")
+    parser.add_argument("--ccpd", type=Path, help="folder of the full-size CCPD scenes")
+    parser.add_argument(
+        "--fonts",
+        type=Path,
+        default=Path("/usr/share/fonts"),
+        help="folder of typefaces that foreign plates are drawn in too; absent: in none",
+    )
+    parser.add_argument("--cache", type=Path, help="folder of the cut plates (made if absent)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anpr.plate import PROVINCES, PlateKind
 from benchmarks.rendering.plates import draw_plate
 from benchmarks.rendering.texts import random_plate
-from models.training.command import glyph_source, real_plates
+from models.training.command import add_data_arguments, glyph_source, real_plates
 from models.training.crop_scores import Classes, Crop, Reader, Scores, labelled_crops, reads, score
 from models.training.degrade import Harshness, Mounted, photograph
 from models.training.drawn_plates import KIND_SHARES, DrawnSource
@@ -131,12 +131,11 @@ def main() -> None:
     """Print everything as one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, help="models folder")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the plate imagery")
-    parser.add_argument("--ccpd", type=Path, help="folder of the full-size CCPD scenes")
-    parser.add_argument("--cache", type=Path, help="folder of the cut plates")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    add_data_arguments(parser)
     parser.add_argument("--each", type=int, default=60, help="drawn plates per kind and province")
     args = parser.parse_args()
+    if args.data is None:
+        parser.error("--data is needed")
     read = reader(args.models / "plate_rec/inference.onnx")
     plates = real_plates(args)
     source = DrawnSource(glyph_source(args), plates)

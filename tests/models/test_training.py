@@ -22,8 +22,9 @@ import torch
 
 from models.training.averaging import main as average_recognisers
 from models.training.averaging import mean_of
-from models.training.crop_scores import greedy
+from models.training.crop_scores import Crop, greedy
 from models.training.degrade import Mounted, photograph
+from models.training.measure import calibration, expected_error
 from models.training.plate_canvas import CANVAS_PX, CORE, Sample, canvas_of, clean_text
 from models.training.relettering import character_boxes, erase, paint
 from models.training.schedule import learning_rate
@@ -165,6 +166,23 @@ def test_the_best_path_joins_repeats_and_keeps_doubles_parted_by_a_blank():
     text, score = greedy(lattice)
     assert text == "皖88"
     assert score == pytest.approx(0.9)
+
+
+def test_calibration_counts_a_plate_once_and_by_its_least_sure_character():
+    index = {char: i + 1 for i, char in enumerate(RECOGNISER_ALPHABET)}
+
+    def lattice(text: str, score: float) -> np.ndarray:
+        rows = np.zeros((len(text), 1 + len(index)), np.float32)
+        rows[np.arange(len(text)), [index[char] for char in text]] = score
+        return rows
+
+    answers = [lattice("皖", 0.91), lattice("8", 0.62), lattice("7", 0.97)]
+    picture = np.zeros((40, 144, 3), np.uint8)
+    two_rows = Crop((picture, picture), "皖8", "street", "")
+    misread = Crop((picture,), "1", "street", "")
+    table = calibration([two_rows, misread], lambda rows: answers[: len(rows)])
+    assert table == [(pytest.approx(0.62), 1.0, 1), (pytest.approx(0.97), 0.0, 1)]
+    assert expected_error(table) == pytest.approx((0.38 + 0.97) / 2)
 
 
 def test_the_learning_rate_rises_then_falls_to_nearly_nothing():

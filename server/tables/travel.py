@@ -14,11 +14,11 @@ from server.tables.columns import NAME, Base, JsonValue
 
 
 class TravelMark(Base):
-    """How far passages have been learned from; one row."""
+    """How far passages have been learned from, and until when old counts were halved."""
 
     __tablename__ = "travel_mark"
 
-    name: Mapped[str] = mapped_column(NAME, primary_key=True, doc="'moves'.")
+    name: Mapped[str] = mapped_column(NAME, primary_key=True, doc="'moves', 'halved'.")
     learned_until: Mapped[datetime] = mapped_column(doc="Moves that ended by then are counted.")
 
 

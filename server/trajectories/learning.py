@@ -24,13 +24,12 @@ from anpr.plate import UNREAD
 from server.db import Database, among
 from server.settings import Settings
 from server.tables import Checkpoint, Passage, TravelMark, TravelPair, TravelPlace, TravelTurn
+from server.trajectories import aging
 from server.trajectories.clocks import Usual, estimate_clocks
 from server.trajectories.moves import Floats, Ints, Moves, count_moves
 from server.trajectories.sketch import FEW, PairTimes, TimeSketch, unpack
 
 MARK: Final = "moves"
-MOST: Final = 60_000
-"""A pair with more drives has its counts halved: what was long ago weighs less and less."""
 _SPAN = timedelta(hours=6)
 _FIRST_LOOK = timedelta(minutes=1)
 _AT_ONCE = 400
@@ -86,6 +85,8 @@ def learn(database: Database, settings: Settings, now: datetime) -> int:
     }
     with database.write() as session:
         if _move_mark(session, since, until):
+            if since is not None and aging.is_due(since, until):
+                aging.halve_all(session, until, now)
             _add(session, moves, seen.names, now)
             _set_clocks(session, clocks, until, now)
     return int(new.sum())
@@ -207,8 +208,6 @@ def _add(session: Session, moves: Moves, names: Sequence[str], now: datetime) ->
         rows = []
         for a, b, counts in part:
             total = counts + have[a, b] if (a, b) in have else counts
-            if total.sum() > MOST:
-                total = total // 2
             pair = PairTimes(total)
             rows.append(
                 {"from_id": a, "to_id": b, "drives": pair.n, "times": pair.pack(),

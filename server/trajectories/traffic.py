@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from server.checkpoints.service import CheckpointPlace, places
 from server.settings import Settings
 from server.tables import RoadLink, TravelMark, TravelPair, TravelPlace, TravelTurn
+from server.trajectories import aging
 from server.trajectories.build import distance_m
 from server.trajectories.learning import clock_offsets
 from server.trajectories.links import Links
@@ -50,6 +51,7 @@ class TrafficCache:
         self._held = _Held()
         self._learned_until: datetime | None = None
         self._changed_at: datetime | None = None
+        self._halved_at: datetime | None = None
         self._looked_at: float | None = None
         self._traffic: Traffic | None = None
 
@@ -80,6 +82,11 @@ class TrafficCache:
         offsets = clock_offsets(session)
         if self._traffic is not None and until == self._learned_until:
             return Traffic(self._traffic.links, place_of, offsets, self._zone)
+        halved_at = session.scalar(
+            select(TravelMark.learned_until).where(TravelMark.name == aging.MARK)
+        )
+        if halved_at != self._halved_at:  # what is gone since is not among what has changed
+            self._held, self._changed_at, self._halved_at = _Held(), None, halved_at
         since = self._changed_at - _MARGIN if self._changed_at is not None else None
         self._take(session, since)
         self._learned_until = until

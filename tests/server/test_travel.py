@@ -15,8 +15,8 @@ from sqlalchemy import select
 from benchmarks.simulation import City, Plan, World, simulate
 from benchmarks.trajectory import QUICK, Town, make_town, view
 from server.db import Database
-from server.tables import AuditRecord, TravelMark, TravelPair, TravelPlace
-from server.trajectories import build, learning
+from server.tables import AuditRecord, TravelMark, TravelPair, TravelPlace, TravelTurn
+from server.trajectories import aging, build, learning, traffic
 from server.trajectories.build import build_trajectory
 from server.trajectories.clocks import Usual, estimate_clocks
 from server.trajectories.drawing import geojson
@@ -155,7 +155,7 @@ def drive(site: Site, plate: str, began: datetime, minutes: tuple[float, ...] = 
     site.outcomes(
         *[
             make_passage(plate=plate, camera_id=camera, captured_at=began + timedelta(minutes=m))
-            for camera, m in zip(cameras, minutes, strict=True)
+            for camera, m in zip(cameras, minutes, strict=False)
         ]
     )
 
@@ -222,6 +222,44 @@ def test_two_processes_learn_one_span_once(site: Site) -> None:
         assert len(session.scalars(select(TravelMark)).all()) == 1
     one.close()
     other.close()
+
+
+@given(st.lists(st.integers(0, 40), min_size=CLASSES * BINS, max_size=CLASSES * BINS))
+@settings(max_examples=30)
+def test_half_of_a_sketch_keeps_its_sum_and_its_shape(numbers) -> None:
+    counts = np.array(numbers, np.int64).reshape(CLASSES, BINS)
+    half = aging.halved(counts)
+    assert half.sum() == (counts.sum() + 1) // 2
+    assert (half >= 0).all()
+    apart = np.cumsum(half.ravel()) - np.cumsum(counts.ravel()) / 2
+    assert ((apart >= 0) & (apart <= 0.5)).all()
+
+
+def test_what_was_learned_long_ago_weighs_less_and_the_ways_taken_stay_what_they_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy way and a quiet one beside it age alike, and nobody keeps a copy from before."""
+    for number in range(12):
+        drive(site, f"鲁H350{number:02}", NOW + timedelta(minutes=number))
+    for number in range(4):  # the same way, but no further than the centre
+        drive(site, f"鲁H3600{number}", NOW + timedelta(minutes=20 + number), (0, 8))
+    drive(site, "鲁H37000", NOW + timedelta(minutes=30), (0, 8, 13))
+    database, cache = Database(site.settings), TrafficCache(site.settings)
+    learned(site, NOW + timedelta(hours=3))
+    with database.read() as session:
+        before = cache.get(session).links.model
+        shares = before.next_seen("kk-centre")
+        assert before.expected("kk-west", "kk-centre", 0).n == 17
+    monkeypatch.setattr(aging, "HALF_LIFE", timedelta(hours=4))
+    monkeypatch.setattr(traffic, "FRESH_S", 0.0)
+    for _ in range(2):  # four hours end once in four hours; the second time there is nothing new
+        learned(site, NOW + timedelta(hours=7))
+    with database.read() as session:
+        after = cache.get(session).links.model
+        assert session.scalars(select(TravelTurn.drives)).all() == [7]
+    database.close()
+    assert after.expected("kk-west", "kk-centre", 0).n == 9
+    assert after.next_seen("kk-centre") == pytest.approx(shares, abs=0.05)
 
 
 def test_what_has_not_settled_waits(site: Site) -> None:

@@ -174,7 +174,7 @@ def serving(settings: Settings, **environment: str) -> Iterator[Server]:
         yield Server(process, line.removeprefix("listening on ").strip())
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)  # the upkeep may end the step that is under way
 
 
 def _flood(urls: Sequence[str], load: Load, *, seconds: float, senders: int, batch: int) -> None:

@@ -130,8 +130,8 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
         answered, sought = session.connection().execute(_STANDING, asked).one()
     if case_number and not answered:
         _open_case(session, case_number, user_name, now)
-    if sought or is_sought_by_pattern(session, asked["plate"]):
-        sought = True
+    sought = sought or is_sought_by_pattern(session, asked["plate"])
+    if sought:
         detail[SOUGHT] = True
     seq = next_number(session, "audit")
     prev = session.connection().scalar(_HASH_OF, {"seq": seq - 1})

@@ -91,9 +91,11 @@ class Database:
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
-        """Give a session for a single look: as :meth:`read`, without a transaction around it.
+        """Give a session for a look or two: as :meth:`read`, without a transaction around them.
 
-        On PostgreSQL to begin and to end one are two journeys beside that of the question.
+        On PostgreSQL to begin and to end one are two journeys beside that of the question. Each
+        question sees what is committed when it is asked, as in :meth:`read`; rows cannot be
+        fetched in parts.
 
         Raises:
             Unavailable: the database is locked or away.

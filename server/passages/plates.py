@@ -17,9 +17,9 @@ from server.passages.patterns import normal_pattern, whole_plate
 from server.passages.search import MAX_NEAR
 from server.tables import Passage, Plate, PlateCandidate
 
-_PAGES_LOOKED_THROUGH = 5
-"""Of so many pages of plates, the newest known that a pattern fits, those seen last are shown. Of a
-pattern that fits more nobody reads the list: when each was seen last stands on a page of its own."""
+_MOST_LOOKED_THROUGH = 1_000
+"""Of so many plates that a pattern fits, the newest known, those seen last are shown: two unknown
+characters of a serial make some hundreds. Of how many more it fits, nobody reads the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def find_plates(
     if query.changes:
         return _near(session, query, since, sight, known, now)
     pattern = normal_pattern(query.plate)
-    fitting = known.fitting(session, now, pattern, _PAGES_LOOKED_THROUGH * query.limit)
+    fitting = known.fitting(session, now, pattern, _MOST_LOOKED_THROUGH)
     names = [plate for plate in fitting.plates if plate not in sight.hidden_plates]
     seen = _seen(session, names, since, query.until, sight, known, query.limit + 1)
     order = sorted(seen, key=lambda plate: (seen[plate].last_at, plate), reverse=True)

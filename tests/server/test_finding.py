@@ -90,6 +90,7 @@ def test_a_pattern_that_very_many_plates_fit_still_gives_the_newest(
 ) -> None:
     site = sqlite_site
     monkeypatch.setattr(search, "MAX_PLATES", 400)
+    monkeypatch.setattr("server.passages.plates._MOST_LOOKED_THROUGH", 400)
     for start in range(0, 600, 150):
         site.outcomes(
             *(

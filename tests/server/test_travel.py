@@ -155,7 +155,7 @@ def drive(site: Site, plate: str, began: datetime, minutes: tuple[float, ...] = 
     site.outcomes(
         *[
             make_passage(plate=plate, camera_id=camera, captured_at=began + timedelta(minutes=m))
-            for camera, m in zip(cameras, minutes, strict=False)
+            for camera, m in zip(cameras[: len(minutes)], minutes, strict=True)
         ]
     )
 

@@ -16,10 +16,9 @@ from typing import Any
 
 from anpr import PlateReader, load_reader
 from anpr.plate import PROVINCES
-from anpr.recogniser import ENGINES
 from benchmarks.accuracy import Labelled, overlapping
 from benchmarks.checkpoint_frames import CheckpointFrame
-from benchmarks.robustness import READABLE_FROM_PX, Tally, plate_widths
+from benchmarks.robustness import READABLE_FROM_PX, Tally, add_arguments, plate_widths
 
 WIDTHS_PX = (80, 100, 120, 160, 200, 250)
 GOAL = 0.97
@@ -67,12 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 if it ran."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.provinces", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--rounds", type=int, default=10, help="plates of a province per width")
-    parser.add_argument("--cache", type=Path, help="folder that keeps drawn frames between runs")
-    parser.add_argument("--models", type=Path, help="models folder")
-    parser.add_argument("--recogniser", choices=ENGINES, default="onnxruntime")
-    parser.add_argument("--threads", type=int, default=2)
+    add_arguments(parser, rounds=10)
     options = parser.parse_args(arguments)
     reader = load_reader(options.models, recogniser=options.recogniser, threads=options.threads)
     result = measure(reader, options.rounds, options.cache)

@@ -265,19 +265,24 @@ def _drawn_for_degrading(count: int, cache: Path | None) -> Iterator[CheckpointF
             yield frame
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; 0 if it ran."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+def add_arguments(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """What every measuring of drawn plates is told: the reader, how many plates, and where they are kept."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", type=Path, help="folder for the result and the confusions")
-    parser.add_argument("--rounds", type=int, default=1, help="plates of a province per width")
-    parser.add_argument("--rendered", type=int, default=24, help="rendered frames to degrade")
-    parser.add_argument("--real", type=int, default=60, help="real frames to degrade")
+    parser.add_argument("--rounds", type=int, default=rounds, help="plates of a province per width")
     parser.add_argument("--cache", type=Path, help="folder that keeps drawn frames between runs")
     parser.add_argument("--models", type=Path, help="models folder")
     parser.add_argument("--recogniser", choices=ENGINES, default="onnxruntime")
     parser.add_argument("--threads", type=int, default=2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; 0 if it ran."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--write", type=Path, help="folder for the result and the confusions")
+    add_arguments(parser, rounds=1)
+    parser.add_argument("--rendered", type=int, default=24, help="rendered frames to degrade")
+    parser.add_argument("--real", type=int, default=60, help="real frames to degrade")
     options = parser.parse_args(arguments)
     reader = load_reader(options.models, recogniser=options.recogniser, threads=options.threads)
     measured = measure(reader, options)

@@ -1,12 +1,15 @@
 """What is measured must be measurable: calibration, degradations, confusions, times."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from anpr import Box, PlateRead, Quad
-from anpr.plate import PlateColor, PlateKind
+from anpr.plate import PROVINCES, PlateColor, PlateKind
 from anpr.types import Character
-from benchmarks import calibration
+from benchmarks import calibration, provinces
+from benchmarks.checkpoint_frames import CheckpointFrame, Shown
 from benchmarks.confusion_counts import Confusion
 from benchmarks.degradations import DEGRADATIONS
 from benchmarks.latency import Clock
@@ -80,6 +83,32 @@ def read_of(text, alternatives):
     characters = tuple(Character(c, 0.9, a) for c, a in zip(text, alternatives, strict=True))
     quad = Quad((0, 0), (10, 0), (10, 4), (0, 4))
     return PlateRead(text, 0.9, PlateKind.SMALL, PlateColor.BLUE, quad, 1, 0.9, characters)
+
+
+def test_a_province_is_judged_by_its_plates_wide_enough_and_says_what_it_was_taken_for(monkeypatch):
+    box = Box(0, 0, 10, 4)
+    shown = [
+        ("京A", 90),
+        ("京B", 90),
+        ("京C", 60),
+        *((f"{p}A", 90) for p in PROVINCES if p != "京"),
+    ]
+    frames = [
+        CheckpointFrame(np.zeros((1, 1, 3), np.uint8), (Shown(text, box, wide),))
+        for text, wide in shown
+    ]
+    monkeypatch.setattr(provinces, "plate_widths", lambda *_: frames)
+    answers = iter(["京A", "津B", "??", *(text for text, _ in shown[3:])])
+    reads = {id(f.image): read_of(text, ((), ())) for f, text in zip(frames, answers, strict=True)}
+    reader = SimpleNamespace(
+        read=lambda image: [reads[id(image)]], detector_name="d", recogniser_name="r"
+    )
+    found = provinces.measure(reader, 1, None)
+    assert found["provinces"]["京"] == {
+        "plates": 2, "found": 1.0, "exact": 0.5, "taken for": {"津": 1},
+    }  # fmt: skip
+    assert (found["least"], found["below the goal"]) == (0.5, ["京"])
+    assert found["all"] == pytest.approx(31 / 32, abs=1e-4)
 
 
 def test_confusions_count_what_was_shown_claimed_and_believed():

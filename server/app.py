@@ -29,7 +29,7 @@ from server.context import AppContext
 from server.db import Database
 from server.errors import RequestError, SettingsError, Unavailable
 from server.exports import routes as export_routes
-from server.http import EdgeOfHttp, problem_of
+from server.http import EdgeOfHttp, add_routes, problem_of
 from server.ingest import routes as ingest_routes
 from server.ingest.evidence_s3 import picture_store
 from server.ingest.intake import Intake
@@ -107,8 +107,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     )
     app.state.context = context
     app.state.upkeep_apart = False
-    for router in _ROUTERS:
-        app.include_router(router)
+    add_routes(app, _ROUTERS)
     pages.install(app)
     app.add_middleware(EdgeOfHttp, answer=_answer, answered=metrics.answered)
     for kind in (RequestError, RequestValidationError, HTTPException):

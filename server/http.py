@@ -6,11 +6,11 @@ with ``code`` (stable, for programs and translations) and ``field`` where one is
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, Path, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
@@ -39,6 +39,17 @@ _LIMITS = {
     INGEST_PATH: MAX_BATCH_BYTES,
 }
 """Largest body by the beginning of the path."""
+
+
+def add_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Put the routers' routes into the application, as they are.
+
+    ``include_router`` would wrap each router: at their first requests all its routes would be built
+    a second time (half a second of an application's life), and every request matched twice. It is
+    for a prefix, dependencies or tags that come with the inclusion, and there are none.
+    """
+    for router in routers:
+        app.router.routes.extend(router.routes)
 
 Answer = Callable[[Request, Exception], Response]
 Answered = Callable[[str, str, int, float], None]

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from server.auth.guards import optional_account
 from server.context import context_of
 from server.errors import NotAuthenticated, PasswordStale, RequestError, ServerError
+from server.http import add_routes
 from server.web import (
     alert_pages,
     analysis_pages,
@@ -78,8 +79,7 @@ def install(app: FastAPI) -> None:
     """Add pages and static files to the application."""
     # module scripts are refused under any other type, and the type table of a bare system lacks it
     mimetypes.add_type("text/javascript", ".mjs")
-    for router in _ROUTERS:
-        app.include_router(router)
+    add_routes(app, _ROUTERS)
     app.mount(STATIC_PATH, _Static(directory=STATIC), name="static")
 
 

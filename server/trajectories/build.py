@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from server.checkpoints.service import CheckpointPlace
 from server.passages.view import PassageView
 from server.trajectories.judging import (
     EARTH_RADIUS_M,
@@ -20,7 +21,6 @@ from server.trajectories.judging import (
     judge,
     kmh,
     on_time,
-    seconds_between,
 )
 from server.trajectories.model import guess
 from server.trajectories.paths import LONGEST_S, Asked, Path, only_path, searched_paths, to_search
@@ -35,6 +35,7 @@ from server.trajectories.route import (
     Trip,
     Unseen,
 )
+from server.trajectories.sketch import Expected
 from server.trajectories.whose import TRIP_GAP_S, divided, fitting
 
 __all__ = [
@@ -75,7 +76,10 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
     taken = fitting(stops, _stops(misreads, rules, offsets), yard)
     if taken:
         both = sorted([*stops, *taken], key=lambda stop: (on_time(stop), stop.passage.passage_id))
-        stops = [stop.numbered(number, 1) for number, stop in enumerate(both, 1)]
+        stops = [
+            stop if stop.number == number else stop.numbered(number, 1)
+            for number, stop in enumerate(both, 1)
+        ]
     stops = divided(stops, yard)
     legs: list[Leg] = []
     before: dict[int, Stop] = {}
@@ -135,7 +139,7 @@ def _stops(
 
 
 def _stop(number: int, group: Sequence[PassageView], offsets: Mapping[str, float]) -> Stop:
-    best = max(group, key=lambda p: p.plate_score)
+    best = group[0] if len(group) == 1 else max(group, key=lambda p: p.plate_score)
     offset = offsets.get(best.checkpoint.id, 0.0)
     return Stop(
         number,
@@ -174,10 +178,8 @@ def _searches(stops: Sequence[Stop], yard: Yardstick) -> dict[int, _Search]:
         after[start.vehicle] = start
         if end is None:
             continue
-        asked = to_search(
-            traffic.links, start.place.id, end.place.id, seconds_between(start, end),
-            yard.when(start, traffic),
-        )  # fmt: skip
+        look = yard.seen(start, end)
+        asked = to_search(traffic.links, start.place.id, end.place.id, look.seconds, look.when)
         if asked is None or asked in searched or len(searched) < MOST_SEARCHED:
             found[end.number] = _Search(True, asked)
             if asked is not None:
@@ -189,54 +191,60 @@ def _ways(
     start: Stop, end: Stop, yard: Yardstick, before: str | None, asked: Asked | None
 ) -> tuple[Path, ...]:
     """The ways that the leg may have gone, likeliest first."""
-    traffic, seconds = yard.traffic, seconds_between(start, end)
-    if traffic is None or start.place.id == end.place.id or not 0 < seconds <= LONGEST_S:
+    traffic, look = yard.traffic, yard.seen(start, end)
+    if traffic is None or start.place.id == end.place.id or not 0 < look.seconds <= LONGEST_S:
         return ()
-    links, when = traffic.links, yard.when(start, traffic)
+    links = traffic.links
     if asked is None:
-        return (only_path(links, start.place.id, end.place.id, when),)
-    return searched_paths(links, asked, seconds, before, links.searched)
+        return (only_path(links, start.place.id, end.place.id, look.when),)
+    return searched_paths(links, asked, look.seconds, before, links.searched)
 
 
 def _leg(start: Stop, end: Stop, yard: Yardstick, before: str | None, search: _Search) -> Leg:
     """Judge a leg, and say what was passed unseen if that is to be searched for."""
     traffic = yard.traffic
-    metres, seconds = yard.between(start, end)
-    expected = yard.known(start, end)
-    paths = _ways(start, end, yard, before, search.asked) if search.wanted else ()
+    metres, seconds, _, expected, flag = yard.seen(start, end)
+    paths: Sequence[Path] = ()
+    # of a way that is known, and a leg that is a stay or nobody's, nothing would come of a search
+    if search.wanted and (
+        expected is None or not (flag == "impossible" or _is_stay(start, end, seconds, expected))
+    ):
+        paths = _ways(start, end, yard, before, search.asked)
     if expected is None and paths:
         expected = paths[0].expected
-    flag = judge(metres, seconds, yard.rules, expected)
-    usual = expected.q95_s if expected is not None else guess(metres).q95_s
-    breaks = seconds > max(TRIP_GAP_S, 3 * usual) or (
-        start.place.id == end.place.id and seconds > TRIP_GAP_S / 2
-    )
+        flag = judge(metres, seconds, yard.rules, expected)
+    breaks = _is_stay(start, end, seconds, expected or guess(metres))
     between: tuple[Unseen, ...] = ()
     probability = None
     if paths and traffic is not None and not breaks and flag != "impossible":
         probability = round(paths[0].probability, 4)
-        shares = {
-            name: sum(path.probability for path in paths if name in path.between)
-            for name in paths[0].between
-        }
-        between = tuple(
-            Unseen(traffic.places[name], round(min(1.0, share), 4))
-            for name, share in shares.items()
-            if name in traffic.places
-        )
+        if paths[0].between:
+            between = _unseen(paths, traffic.places)
+    speed_kmh = round(kmh(metres, seconds), 1) if seconds > 0 else None
+    left_out = traffic is not None and not search.wanted and flag != "impossible"
     return Leg(
-        from_number=start.number,
-        to_number=end.number,
-        distance_m=round(metres, 1),
-        duration_s=seconds,
-        speed_kmh=round(kmh(metres, seconds), 1) if seconds > 0 else None,
-        flag=flag,
-        vehicle=end.vehicle,
-        expected=expected,
-        between=between,
-        path_probability=probability,
-        breaks=breaks,
-        left_out=traffic is not None and not search.wanted and flag != "impossible",
+        start.number, end.number, round(metres, 1), seconds, speed_kmh, flag, end.vehicle,
+        expected, between, probability, breaks, left_out,
+    )  # fmt: skip
+
+
+def _is_stay(start: Stop, end: Stop, seconds: float, expected: Expected) -> bool:
+    """Whether a vehicle stood for long between two stops, rather than drove."""
+    return seconds > max(TRIP_GAP_S, 3 * expected.q95_s) or (
+        start.place.id == end.place.id and seconds > TRIP_GAP_S / 2
+    )
+
+
+def _unseen(paths: Sequence[Path], places: Mapping[str, CheckpointPlace]) -> tuple[Unseen, ...]:
+    """What was passed unseen on the likeliest path, each with its chance by all of them."""
+    shares = {
+        name: sum(path.probability for path in paths if name in path.between)
+        for name in paths[0].between
+    }
+    return tuple(
+        Unseen(places[name], round(min(1.0, share), 4))
+        for name, share in shares.items()
+        if name in places
     )
 
 

@@ -1,10 +1,12 @@
 """What a leg of a route is held against: distance, speed, and what the drive usually takes. Pure."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
 
 from server.trajectories.route import LegFlag, RouteRules, Stop, Traffic
-from server.trajectories.sketch import Expected, PairTimes
+from server.trajectories.sketch import Expected, PairTimes, time_class
 
 EARTH_RADIUS_M = 6_371_008.8
 MIN_IMPOSSIBLE_M = 500.0
@@ -56,6 +58,19 @@ def kmh(metres: float, seconds: float) -> float:
     return metres / seconds * 3.6
 
 
+class Look(NamedTuple):
+    """What there is to know of a vehicle that made two stops, one after the other."""
+
+    metres: float
+    seconds: float
+    """Out of sight, by right clocks."""
+    when: int
+    """The class of the time at which it left; 0 without traffic."""
+    known: Expected | None
+    """What the drive usually takes, if it was seen often enough to be judged by."""
+    flag: LegFlag
+
+
 class Yardstick:
     """What the legs of one route are held against; what is asked twice is looked up once."""
 
@@ -64,33 +79,30 @@ class Yardstick:
         self.rules = rules
         self.traffic = traffic
         self._pairs: dict[tuple[str, str], tuple[float, PairTimes | None]] = {}
-        self._classes: dict[int, int] = {}
+        self._looks: dict[tuple[int, int], Look] = {}
+        self._zone = traffic.zone if traffic is not None else UTC
 
-    def when(self, stop: Stop, traffic: Traffic) -> int:
-        """The class of the time at which a stop was left."""
-        # clocks on the wall differ by quarters of an hour, and classes change on the half
-        quarter = int(stop.last_seen_at.timestamp()) // _QUARTER_S
-        found = self._classes.get(quarter)
+    def look(self, start: Stop, end: Stop) -> Look:
+        """Hold a vehicle that made both stops against what is known; any two stops."""
+        metres, pair = self._pair(start, end)
+        seconds = seconds_between(start, end)
+        when, known = 0, None
+        if self.traffic is not None:
+            # clocks on the wall differ by quarters of an hour, and classes change on the half
+            when = _class_of(int(start.last_seen_at.timestamp()) // _QUARTER_S, self._zone)
+            if pair is not None:
+                known = pair.expected(when)
+                if known.n < KNOWN:
+                    known = None
+        return Look(metres, seconds, when, known, judge(metres, seconds, self.rules, known))
+
+    def seen(self, start: Stop, end: Stop) -> Look:
+        """The same of two stops of the route itself, whose numbers tell them apart."""
+        key = (start.number, end.number)
+        found = self._looks.get(key)
         if found is None:
-            found = self._classes[quarter] = traffic.when(stop.last_seen_at)
+            found = self._looks[key] = self.look(start, end)
         return found
-
-    def between(self, start: Stop, end: Stop) -> tuple[float, float]:
-        """Metres and seconds from one stop to another, by right clocks."""
-        return self._pair(start, end)[0], seconds_between(start, end)
-
-    def known(self, start: Stop, end: Stop) -> Expected | None:
-        """What the drive usually takes, if it was seen often enough to be judged by."""
-        pair = self._pair(start, end)[1]
-        if pair is None or self.traffic is None:
-            return None
-        found = pair.expected(self.when(start, self.traffic))
-        return found if found.n >= KNOWN else None
-
-    def flag(self, start: Stop, end: Stop) -> LegFlag:
-        """What is to be thought of a vehicle that made both stops, one after the other."""
-        metres, seconds = self.between(start, end)
-        return judge(metres, seconds, self.rules, self.known(start, end))
 
     def _pair(self, start: Stop, end: Stop) -> tuple[float, PairTimes | None]:
         a, b = start.place, end.place
@@ -106,6 +118,12 @@ class Yardstick:
         return found
 
 
+@lru_cache(maxsize=1 << 16)
+def _class_of(quarter: int, zone: tzinfo) -> int:
+    """The class of a quarter of an hour since 1970."""
+    return time_class(datetime.fromtimestamp(quarter * _QUARTER_S, UTC), zone)
+
+
 def on_time(stop: Stop) -> datetime:
     """When it was there, by a right clock."""
     if not stop.clock_offset_s:
@@ -115,9 +133,9 @@ def on_time(stop: Stop) -> datetime:
 
 def seconds_between(start: Stop, end: Stop) -> float:
     """Out of sight from one stop to another, by right clocks."""
-    left = start.last_seen_at
-    if start.clock_offset_s:
-        left -= timedelta(seconds=start.clock_offset_s)
+    if not (start.clock_offset_s or end.clock_offset_s):
+        return (end.first_seen_at - start.last_seen_at).total_seconds()
+    left = start.last_seen_at - timedelta(seconds=start.clock_offset_s)
     return (on_time(end) - left).total_seconds()
 
 

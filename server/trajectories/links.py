@@ -8,7 +8,7 @@ a road network was taken in, it says by itself which checkpoints are neighbours.
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -24,8 +24,17 @@ UNKNOWN_MISSED: Final = 0.02
 """A checkpoint that is thought to see everybody still misses so many."""
 _BACK_OFF: Final = 5.0
 
-Way = tuple[str, float]
-"""A neighbour, and minus the logarithm of the share that drives on to it."""
+
+class _Unseen(dict[str, float]):
+    """Minus the logarithm of the chance to come past a checkpoint unseen; worked out when asked."""
+
+    def __init__(self, links: "Links") -> None:
+        super().__init__()
+        self._links = links
+
+    def __missing__(self, here: str) -> float:
+        self[here] = found = -math.log(max(self._links.missed(here), UNKNOWN_MISSED))
+        return found
 
 
 class Links:
@@ -45,9 +54,13 @@ class Links:
         self._total: dict[str, float] = {}
         self._most_driven: dict[str, tuple[str, ...]] = {}
         self._turned: dict[tuple[str, str], tuple[dict[str, float], float]] = {}
-        self._ways: dict[tuple[str, str | None], tuple[Way, ...]] = {}
+        self._ways: dict[tuple[str, str | None], dict[str, float]] = {}
         self.took: dict[tuple[str, str, int], Expected] = {}
         """What drives to neighbours take, as far as somebody has asked (paths.leg_times)."""
+        self.direct_s: dict[tuple[str, str, int], float] = {}
+        """Within what time the only way was driven; 0 if it is not the only one (paths.to_search)."""
+        self.unseen_cost: Mapping[str, float] = _Unseen(self)
+        """By checkpoint, minus the logarithm of the chance to come past unseen."""
         self.searched: dict[Any, Any] = {}
         """Ways that were searched for (paths.likely_paths): a pair is driven by many, and daily."""
 
@@ -63,10 +76,6 @@ class Links:
     def missed(self, here: str) -> float:
         """The share of vehicles that a checkpoint seems not to see, 0 to 0.5."""
         return self.city.missed.get(here, PRIOR_MISSED)
-
-    def unseen_cost(self, here: str) -> float:
-        """Minus the logarithm of the chance to come past unseen."""
-        return -math.log(max(self.missed(here), UNKNOWN_MISSED))
 
     @cached_property
     def least_unseen(self) -> float:
@@ -96,8 +105,11 @@ class Links:
         counts, known = self._turns(here, before)
         return (counts.get(to, 0.0) + _BACK_OFF * flow / total) / (known + _BACK_OFF)
 
-    def ways_on(self, here: str, before: str | None) -> Sequence[Way]:
-        """The neighbours worth trying, at most :data:`WAYS_ON`, the most driven first."""
+    def ways_on(self, here: str, before: str | None) -> Mapping[str, float]:
+        """The neighbours worth trying, at most :data:`WAYS_ON`, the most driven first.
+
+        With minus the logarithm of the share that drives on to each.
+        """
         key = (here, before)
         found = self._ways.get(key)
         if found is None:
@@ -111,7 +123,7 @@ class Links:
             names = dict.fromkeys([*likely, *turned])
             shares = [(name, self.share(here, before, name)) for name in names]
             best = heapq.nlargest(WAYS_ON, shares, key=lambda way: way[1])
-            found = tuple((name, -math.log(share)) for name, share in best if share >= RAREST)
+            found = {name: -math.log(share) for name, share in best if share >= RAREST}
             self._ways[key] = found
         return found
 

@@ -143,16 +143,19 @@ def guess(metres: float) -> Expected:
 def merged(expected: Iterable[Expected]) -> Expected:
     """What several drives after one another take: medians add up, spreads in the square."""
     legs = list(expected)
-    middle = sum(leg.q50_s for leg in legs)
-
-    def side(distance: Iterable[float]) -> float:
-        return float(sum(d * d for d in distance) ** 0.5)
-
+    middle = q01 = q05 = q85 = q95 = 0.0
+    for leg in legs:
+        usual = leg.q50_s
+        middle += usual
+        q01 += (usual - leg.q01_s) * (usual - leg.q01_s)
+        q05 += (usual - leg.q05_s) * (usual - leg.q05_s)
+        q85 += (leg.q85_s - usual) * (leg.q85_s - usual)
+        q95 += (leg.q95_s - usual) * (leg.q95_s - usual)
     return Expected(
         min(leg.n for leg in legs),
-        max(1.0, middle - side(leg.q50_s - leg.q01_s for leg in legs)),
-        max(1.0, middle - side(leg.q50_s - leg.q05_s for leg in legs)),
+        max(1.0, middle - q01**0.5),
+        max(1.0, middle - q05**0.5),
         middle,
-        middle + side(leg.q85_s - leg.q50_s for leg in legs),
-        middle + side(leg.q95_s - leg.q50_s for leg in legs),
+        middle + q85**0.5,
+        middle + q95**0.5,
     )

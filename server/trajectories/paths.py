@@ -7,12 +7,12 @@ found best first; what is given is never a sighting, and always a probability.
 
 import heapq
 import math
-from collections.abc import Collection, Iterable, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from server.trajectories.links import RAREST, UNKNOWN_MISSED, Links, Way
+from server.trajectories.links import RAREST, UNKNOWN_MISSED, Links
 from server.trajectories.model import merged
 from server.trajectories.sketch import Expected
 
@@ -69,9 +69,12 @@ def to_search(links: Links, start: str, end: str, duration_s: float, when: int) 
 
 def _is_direct(links: Links, start: str, end: str, duration_s: float, when: int) -> bool:
     """Whether the time is that of a road besides which there is no other way."""
-    if not links.is_only_way(start, end):
-        return False
-    return duration_s < 1.5 * leg_times(links, start, end, when).q95_s
+    longest_s = links.direct_s.get((start, end, when))
+    if longest_s is None:
+        is_only = links.is_only_way(start, end)
+        longest_s = 1.5 * leg_times(links, start, end, when).q95_s if is_only else 0.0
+        links.direct_s[start, end, when] = longest_s
+    return duration_s < longest_s
 
 
 def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before them
@@ -188,7 +191,9 @@ def log_time(expected: Expected, duration_s: float) -> float:
     return math.log((1 - _STOPS) * drive + _STOPS * stop + 1e-12)
 
 
-def _candidates(links: Links, asked: Asked, before: str | None) -> list[Candidate]:
+def _candidates(  # noqa: C901 - the inner loop of hundreds of searches a route
+    links: Links, asked: Asked, before: str | None
+) -> list[Candidate]:
     """Paths that end at ``end``, with the log of their prior and what they take, best first.
 
     A path is only followed where it can still end well: as soon as one way is known, whatever must
@@ -200,52 +205,50 @@ def _candidates(links: Links, asked: Asked, before: str | None) -> list[Candidat
         (0.0, 0, (start,), (), 0.0)
     ]
     found: list[Candidate] = []
+    # a route asks for hundreds of searches of some dozens of steps each
+    took, unseen, least = links.took, links.unseen_cost, links.least_unseen
     most = math.inf
     looked_at = number = 0
     while queue and looked_at < _LOOKED_AT and len(found) < _CANDIDATES:
         cost, _, path, legs, took_s = heapq.heappop(queue)
         looked_at += 1
-        if path[-1] == end:
+        here = path[-1]
+        if here == end:
             found.append((path[1:-1], -cost, merged(legs)))
             continue
         if cost > most:
             break
         if len(path) > LONGEST + 1:
             continue
-        here, came_from = path[-1], path[-2] if len(path) > 1 else before
-        so_far = cost + (links.unseen_cost(here) if len(path) > 1 else 0.0)
-        for to, way_cost in _ways_on(links, here, came_from, end):
+        came_from, so_far = before, cost
+        if legs:
+            came_from, so_far = path[-2], cost + unseen[here]
+        for to, way_cost in _ways_on(links, here, came_from, end).items():
             total = so_far + way_cost
-            if to in path or not _can_end_well(links, here, to, end, total, most):
+            if total > most or to in path:
                 continue
-            leg = leg_times(links, here, to, when)
-            if took_s + leg.q50_s > longest_s:
+            if to != end and most < math.inf:
+                cost_there = total + unseen[to]
+                # one more between is one too many: the next one has to be the last
+                if cost_there + least > most and (
+                    not (share := links.share(to, here, end)) or cost_there - math.log(share) > most
+                ):
+                    continue
+            leg = took.get((here, to, when)) or leg_times(links, here, to, when)
+            after_s = took_s + leg.q50_s
+            if after_s > longest_s:
                 continue
             if to == end:
                 most = min(most, total + _WORSE)
             number += 1
-            heapq.heappush(queue, (total, number, (*path, to), (*legs, leg), took_s + leg.q50_s))
+            heapq.heappush(queue, (total, number, (*path, to), (*legs, leg), after_s))
     return found
 
 
-def _can_end_well(  # noqa: PLR0913, PLR0917 - a step, where to, and what it may cost
-    links: Links, here: str, to: str, end: str, cost: float, most: float
-) -> bool:
-    """Whether a path that goes on to ``to`` at this cost can come to its end within ``most``."""
-    if to == end or most == math.inf:
-        return cost <= most
-    cost += links.unseen_cost(to)
-    if cost + links.least_unseen <= most:
-        return True
-    # one more between is one too many: it has to be the last
-    share = links.share(to, here, end)
-    return share > 0 and cost - math.log(share) <= most
-
-
-def _ways_on(links: Links, here: str, came_from: str | None, end: str) -> Iterable[Way]:
+def _ways_on(links: Links, here: str, came_from: str | None, end: str) -> Mapping[str, float]:
     """The neighbours worth trying: the most driven, and the end if it is one."""
     ways = links.ways_on(here, came_from)
-    share = links.share(here, came_from, end)
-    if share < RAREST or any(to == end for to, _ in ways):
+    if end in ways or end not in links.onward(here):
         return ways
-    return [*ways, (end, -math.log(share))]
+    share = links.share(here, came_from, end)
+    return ways if share < RAREST else {**ways, end: -math.log(share)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from server.trajectories.judging import Yardstick, judge, kmh, look_alike, on_time, seconds_between
+from server.trajectories.judging import Yardstick, kmh, look_alike, on_time
 from server.trajectories.route import LegFlag, Stop
 from server.trajectories.vehicles import divide
 
@@ -51,13 +51,10 @@ def fitting(stops: Sequence[Stop], others: Sequence[Stop], yard: Yardstick) -> l
         for start, end in ((before, other), (other, after)):
             if start is None or end is None:
                 continue
-            metres, seconds = yard.between(start, end)
+            metres, seconds, _, _, flag = yard.look(start, end)
             if seconds > TRIP_GAP_S or start.place.id == end.place.id:
                 continue
-            if judge(metres, seconds, yard.rules, yard.known(start, end)) not in {
-                "believable",
-                "slow",
-            }:
+            if flag not in {"believable", "slow"}:
                 near = -9
             elif kmh(metres, max(1.0, seconds)) >= yard.rules.slow_kmh and look_alike(start, end):
                 near += 1
@@ -68,17 +65,17 @@ def fitting(stops: Sequence[Stop], others: Sequence[Stop], yard: Yardstick) -> l
 
 def divided(stops: list[Stop], yard: Yardstick) -> list[Stop]:
     """Say which vehicle made each stop, if one vehicle cannot have made them all."""
-    flags = [yard.flag(a, b) for a, b in pairwise(stops)]
+    flags = [yard.seen(a, b).flag for a, b in pairwise(stops)]
     if "impossible" not in flags:
         return stops
-    trips = _trips(stops, flags)
+    trips = _trips(stops, flags, yard)
     colors = [trip.color for trip in trips for _ in range(trip.first, trip.last + 1)]
     parts = _parts(trips, flags)
 
     def fit(one: int, other: int) -> float:
         first, second = parts[one][1], parts[other][0]
         start, end = stops[first], stops[second]
-        word = yard.flag(start, end)
+        word = yard.seen(start, end).flag
         if word == "impossible":
             return -math.inf
         if colors[first] and colors[second]:
@@ -87,7 +84,7 @@ def divided(stops: list[Stop], yard: Yardstick) -> list[Stop]:
 
     changes = [0.0]
     for (_, before), (after, _) in pairwise(parts):
-        seconds = seconds_between(stops[before], stops[after])
+        seconds = yard.seen(stops[before], stops[after]).seconds
         changes.append(_AFTER_A_STAY if seconds > TRIP_GAP_S else _ON_THE_ROAD)
     sizes = [last - first + 1 for first, last in parts]
     numbers = divide(len(parts), fit, changes, sizes)
@@ -98,8 +95,8 @@ def divided(stops: list[Stop], yard: Yardstick) -> list[Stop]:
     ]
 
 
-def _trips(stops: Sequence[Stop], flags: Sequence[LegFlag]) -> list[_Trip]:
-    ends = [n for n, (a, b) in enumerate(pairwise(stops)) if seconds_between(a, b) > TRIP_GAP_S]
+def _trips(stops: Sequence[Stop], flags: Sequence[LegFlag], yard: Yardstick) -> list[_Trip]:
+    ends = [n for n, (a, b) in enumerate(pairwise(stops)) if yard.seen(a, b).seconds > TRIP_GAP_S]
     trips: list[_Trip] = []
     first = 0
     for last in [*ends, len(stops) - 1]:

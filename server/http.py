@@ -23,7 +23,14 @@ from server.wire import EVIDENCE_PATH, INGEST_PATH, MAX_BATCH_BYTES, MAX_EVIDENC
 
 _log = logging.getLogger(__name__)
 
-_encoder = msgspec.json.Encoder()
+
+def _listed(value: object) -> object:
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(type(value).__name__)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_listed)
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_OTHER_BYTES = 256 * 1024
@@ -50,6 +57,7 @@ def add_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """
     for router in routers:
         app.router.routes.extend(router.routes)
+
 
 Answer = Callable[[Request, Exception], Response]
 Answered = Callable[[str, str, int, float], None]

@@ -85,8 +85,7 @@ class Sight:
         if self.checkpoint_ids is not None:
             found.append(table.checkpoint_id.in_(_checkpoints_of(self.user_name)))
         if self.hidden_plates:
-            protected = select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None))
-            found.append(table.plate.not_in(protected))
+            found.append(not_protected(table.plate))
         if table is Alert:
             found.append(~_is_secret_to(self.user_name, Alert.entry_id))
         return tuple(found)
@@ -108,6 +107,12 @@ class Sight:
         raise ApprovalNeeded(
             f"since: what is older than {self.floor:%Y-%m-%d} needs an approval", field="since"
         )
+
+
+def not_protected(plate: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """The condition that a row is of no protected plate."""
+    protected = select(ProtectedPlate.plate).where(ProtectedPlate.lifted_at.is_(None))
+    return plate.not_in(protected)
 
 
 def sight_of(  # noqa: PLR0913 - who, when, by which rules, for what

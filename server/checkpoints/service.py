@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from server.auth.agents import AgentIdentity
-from server.db import among
+from server.db import among, among_given, is_sqlite
 from server.errors import InvalidRequest, NotFound
 from server.tables import Agent, AgentCamera, Camera, Checkpoint, Passage
 from server.wire import Heartbeat
@@ -137,11 +138,21 @@ def put_camera(  # noqa: PLR0913 - the parts of a camera
 
 def places(session: Session, ids: Iterable[str] | None = None) -> dict[str, CheckpointPlace]:
     """These checkpoints, or all of them, by identifier."""
-    query = _PLACES
-    if ids is not None:
-        query = query.where(among(session, Checkpoint.id, sorted(set(ids))))
     session.flush()
-    return {row[0]: CheckpointPlace(*row) for row in session.connection().execute(query)}
+    if ids is None:
+        rows = session.connection().execute(_PLACES)
+    elif wanted := sorted(set(ids)):
+        statement = _places_given(sqlite=is_sqlite(session))
+        rows = session.connection().execute(statement, {"ids": wanted})
+    else:
+        return {}
+    return {row[0]: CheckpointPlace(*row) for row in rows}
+
+
+@cache
+def _places_given(*, sqlite: bool) -> Select[str, str, str, float, float, str, str]:
+    """Made once: every search asks."""
+    return _PLACES.where(among_given(Checkpoint.id, "ids", sqlite=sqlite))
 
 
 def list_checkpoints(session: Session, now: datetime) -> tuple[CheckpointView, ...]:

@@ -24,7 +24,7 @@ from server.exports.tables import WRITERS
 from server.holds import hold_passages
 from server.passages.lookup import Inquiry, accounted_sight, asked, in_utc, record, stated
 from server.passages.search import PassageQuery, get_passage, search_passages
-from server.passages.view import PassageView
+from server.passages.view import PassageSummary
 
 _PAGE = 1_000
 _IN_MEMORY_BYTES = 4 << 20
@@ -138,7 +138,7 @@ def export_package(
 
 def each_passage(
     session: Session, query: PassageQuery, sight: Sight, context: AppContext, inquiry: Inquiry
-) -> Iterator[PassageView]:
+) -> Iterator[PassageSummary]:
     """What a search finds, page after page, newest first, up to ``export.max_rows``."""
     left = context.settings.export.max_rows
     while left > 0:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import xlsxwriter
 
-from server.passages.view import PassageView
+from server.passages.view import PassageSummary
 
 Cell = str | int | float | None
 
@@ -45,7 +45,7 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
 )
 
 
-def cells_of(passage: PassageView, zone: ZoneInfo) -> tuple[Cell, ...]:
+def cells_of(passage: PassageSummary, zone: ZoneInfo) -> tuple[Cell, ...]:
     """One passage in the order of the columns; times local, with their offset."""
     place = passage.checkpoint
     return (
@@ -74,7 +74,7 @@ def cells_of(passage: PassageView, zone: ZoneInfo) -> tuple[Cell, ...]:
 
 
 def write_csv(
-    file: IO[bytes], passages: Iterable[PassageView], zone: ZoneInfo, about: Mapping[str, str]
+    file: IO[bytes], passages: Iterable[PassageSummary], zone: ZoneInfo, about: Mapping[str, str]
 ) -> int:
     """Write CSV (RFC 4180, UTF-8 with the mark that spreadsheets look for) and count the rows.
 
@@ -94,7 +94,7 @@ def write_csv(
 
 
 def write_xlsx(
-    file: IO[bytes], passages: Iterable[PassageView], zone: ZoneInfo, about: Mapping[str, str]
+    file: IO[bytes], passages: Iterable[PassageSummary], zone: ZoneInfo, about: Mapping[str, str]
 ) -> int:
     """Write XLSX, one sheet of passages and one that says what they are, and count the rows."""
     book = xlsxwriter.Workbook(
@@ -131,7 +131,7 @@ def write_xlsx(
 
 
 def write_geojson(
-    file: IO[bytes], passages: Iterable[PassageView], zone: ZoneInfo, about: Mapping[str, str]
+    file: IO[bytes], passages: Iterable[PassageSummary], zone: ZoneInfo, about: Mapping[str, str]
 ) -> int:
     """Write a FeatureCollection (RFC 7946), a point per passage, and count them."""
     file.write(b'{"type":"FeatureCollection","about":')
@@ -160,7 +160,7 @@ def column_names() -> Sequence[str]:
     return [name for name, _ in _COLUMNS]
 
 
-Writer = Callable[[IO[bytes], Iterable[PassageView], ZoneInfo, Mapping[str, str]], int]
+Writer = Callable[[IO[bytes], Iterable[PassageSummary], ZoneInfo, Mapping[str, str]], int]
 
 WRITERS: Mapping[str, tuple[Writer, str]] = {
     "csv": (write_csv, "text/csv; charset=utf-8"),

@@ -18,12 +18,18 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from server.db import is_sqlite
 from server.passages.dictionary import Fitting, Near, PlateDictionary
 from server.tables import Plate, PlateCandidate, PlateJournal
 
 _TABLES = (Plate, PlateCandidate)
 _NEWEST = {table: select(func.max(table.added_at)) for table in _TABLES}
 _LINES = select(PlateJournal.id)
+_AT_ONE_GLANCE = select(
+    func.array(_LINES.scalar_subquery()),
+    *(newest.scalar_subquery() for newest in _NEWEST.values()),
+)
+"""The journal's lines and the newest of each table, as of one instant; PostgreSQL's."""
 _AT_ONCE = 100_000
 _RELOAD_AFTER = timedelta(hours=24)
 """What was aged out of the register leaves the memory so much later at most."""
@@ -53,6 +59,8 @@ class KnownPlates:
     def refresh(self, session: Session, now: datetime) -> None:
         """Take in what the database has and this process has not."""
         with self._lock:
+            if self._is_current(session, now):
+                return
             self._read_journal(session)
             stale = self._loaded_at is not None and now - self._loaded_at > _RELOAD_AFTER
             if self._loaded_at is None or stale:
@@ -98,9 +106,23 @@ class KnownPlates:
         """Which of these the register had not counted yet at the last refresh."""
         return frozenset(plates) & self._lately
 
+    def _is_current(self, session: Session, now: datetime) -> bool:
+        """Whether nothing has come since, by one question instead of three; False if unsure.
+
+        SQLite has no lists, and no journey to its answers.
+        """
+        if self._loaded_at is None or now - self._loaded_at > _RELOAD_AFTER or is_sqlite(session):
+            return False
+        lines, *newest = session.connection().execute(_AT_ONE_GLANCE).one()
+        known = [self._newest[table] for table in (Plate, PlateCandidate)]
+        return {(line, "") for line in lines} == self._lines and all(
+            there is None or (here is not None and there <= here)
+            for there, here in zip(newest, known, strict=True)
+        )
+
     def _read_journal(self, session: Session) -> None:
         """Take new lines in, and let go of lines that have been counted since."""
-        if session.get_bind().dialect.name == "sqlite":
+        if is_sqlite(session):
             # SQLite gives the number of a deleted line away again, so a line is known by its text
             texts = {
                 (line.id, line.seen): line.seen

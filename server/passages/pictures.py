@@ -7,10 +7,11 @@ any other look at it: what is protected, out of one's area or too old by now is 
 address that was given out before.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, overload
 from urllib.parse import quote
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from server import holds
 from server.auth.sight import Sight
-from server.detail import PassageDetail, instant_text
+from server.detail import PassageDetail, Picture, instant_text, unpack_pictures
 from server.tables import Passage, PassageHold
 
 
@@ -48,25 +49,70 @@ _quoted = lru_cache(4096)(quote)
 
 
 def evidence_views(row: Passage | Row[Any]) -> tuple[EvidenceView, ...]:
-    """The pictures of a passage."""
-    captured_at: datetime = row.captured_at
+    """The pictures of a passage, or of a row of its columns."""
     detail: PassageDetail = row.detail
+    return _views(detail.evidence_, row.captured_at, row.checkpoint_id, row.passage_id)
+
+
+def _views(
+    pictures: Iterable[Picture], captured_at: datetime, checkpoint_id: str, passage_id: UUID
+) -> tuple[EvidenceView, ...]:
     at = instant_text(captured_at, 0)
     # an instant and a UUID hold nothing that an address would have to escape
-    of = f"checkpoint_id={_quoted(row.checkpoint_id)}&captured_at={at}&passage_id={row.passage_id}"
+    of = f"?checkpoint_id={_quoted(checkpoint_id)}&captured_at={at}&passage_id={passage_id}"
     return tuple(
         [
             EvidenceView(
                 role,
                 sha256,
-                f"/evidence/{sha256}?{of}",
+                f"/evidence/{sha256}{of}",
                 width_px,
                 height_px,
                 instant_text(captured_at, offset_us) if offset_us else at,
             )
-            for role, sha256, _, width_px, height_px, offset_us in detail.evidence_
+            for role, sha256, _, width_px, height_px, offset_us in pictures
         ]
     )
+
+
+class Pictures(Sequence[EvidenceView]):
+    """The pictures of a passage in a list; taken out of what is packed when somebody looks."""
+
+    __slots__ = ("_row", "_views")
+
+    def __init__(self, row: Row[Any]) -> None:
+        """``row`` holds ``captured_at``, ``checkpoint_id``, ``passage_id`` and the packed ``detail``."""
+        self._row = row
+        self._views: tuple[EvidenceView, ...] | None = None
+
+    def all(self) -> tuple[EvidenceView, ...]:
+        """Give all of them."""
+        if self._views is None:
+            row = self._row
+            pictures = unpack_pictures(row.detail)
+            self._views = _views(pictures, row.captured_at, row.checkpoint_id, row.passage_id)
+        return self._views
+
+    @overload
+    def __getitem__(self, at: int) -> EvidenceView: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[EvidenceView, ...]: ...
+    def __getitem__(self, at: int | slice) -> EvidenceView | tuple[EvidenceView, ...]:
+        """Give one, or some."""
+        return self.all()[at]
+
+    def __iter__(self) -> Iterator[EvidenceView]:
+        """Give each."""
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.all())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        """In the OpenAPI document: a list."""
+        return handler.generate_schema(tuple[EvidenceView, ...])
 
 
 def may_see_picture(session: Session, sha256: str, of: PictureOf, sight: Sight) -> bool:

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from anpr.plate import Difference, differences
 from server.auth.sight import Sight
-from server.db import among
+from server.db import among, is_sqlite
 from server.errors import InvalidRequest
 from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import normal_pattern, whole_plate
 from server.passages.search import MAX_NEAR
-from server.tables import Passage, Plate, PlateCandidate
+from server.passages.statements import registered
+from server.tables import Passage
 
 _MOST_LOOKED_THROUGH = 1_000
 """Of so many plates that a pattern fits, the newest known, those seen last are shown: two unknown
@@ -156,23 +157,15 @@ def _seen(  # noqa: PLR0913, PLR0917 - which plates, when, for whose eyes
         return _counted(session, plates, since, until, sight)
     lately = known.uncounted(plates)
     rest = [plate for plate in plates if plate not in lately]
-    whole: dict[str, _Seen] = {}
-    for table in (Plate, PlateCandidate):
-        rows = (
-            select(table.plate, table.first_seen_at, table.last_seen_at, table.passages)
-            .where(among(session, table.plate, rest))
-            .order_by(table.last_seen_at.desc())
-            .limit(limit)
-        )
-        whole |= {
-            row[0]: _Seen(row[1], row[2], row[3]) for row in session.connection().execute(rows)
-        }
+    asked = {"plates": rest, "limit": limit}
+    rows = session.connection().execute(registered(sqlite=is_sqlite(session)), asked)
+    whole = {plate: _Seen(first_at, last_at, count) for plate, first_at, last_at, count in rows}
     in_part = [p for p, seen in whole.items() if since is not None and seen.first_at < since]
     still = [p for p in in_part if since is not None and whole[p].last_at >= since]
-    asked = [*sorted(lately)[:limit], *still]
+    anew = [*sorted(lately)[:limit], *still]
     for plate in in_part:
         del whole[plate]
-    return whole | _counted(session, asked, since, until, sight)
+    return whole | _counted(session, anew, since, until, sight)
 
 
 def _counted(

@@ -37,7 +37,7 @@ _Any = Query(max_length=100)
 _Speed = Annotated[float | None, Query(ge=0, le=1000, allow_inf_nan=False)]
 
 
-def asked_passages(  # noqa: PLR0913 - a query's parameters
+async def asked_passages(  # noqa: PLR0913 - a query's parameters
     *,
     plate: Annotated[str | None, Query(max_length=64, description="May hold ? and *.")] = None,
     changes: Annotated[
@@ -64,7 +64,7 @@ def asked_passages(  # noqa: PLR0913 - a query's parameters
     limit: int = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> PassageQuery:
-    """What a request asks for."""
+    """What a request asks for; ``async``, because to read it is less than to hand it to a thread."""
     return PassageQuery(
         plate=plate,
         changes=changes,

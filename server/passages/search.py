@@ -8,7 +8,7 @@ that a page costs what a page holds and not what the table holds.
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,14 +19,15 @@ from sqlalchemy.orm import Session
 
 from server.auth.sight import Sight
 from server.checkpoints.service import places
-from server.db import among
+from server.db import among, is_sqlite
 from server.errors import InvalidRequest, NotFound
 from server.passages.areas import Circle, Polygon, within
 from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import is_pattern, like_of, normal_pattern, whole_plate
-from server.passages.view import COLUMNS, PassageView, view_of
-from server.tables import Checkpoint, Passage, Plate, PlateCandidate
+from server.passages.statements import By, passages_of, passages_of_plates, registered
+from server.passages.view import SUMMARY, PassageSummary, PassageView, summary_of, view_of
+from server.tables import Checkpoint, Passage
 
 MAX_PLATES = 5_000
 """A pattern that more plates fit is looked for among the passages themselves."""
@@ -79,7 +80,7 @@ class PassageQuery:
 class PassagePage:
     """One page, newest first; ``next_cursor`` is None on the last."""
 
-    passages: tuple[PassageView, ...]
+    passages: tuple[PassageSummary, ...]
     next_cursor: str | None
 
 
@@ -92,6 +93,8 @@ class _Way:
     nothing: bool = False
     plates: tuple[str, ...] = ()
     """The plates, if there are several."""
+    of: tuple[By, str] | None = None
+    """The one plate, or the one checkpoint, if that is all there is to find by."""
 
 
 def search_passages(
@@ -109,7 +112,7 @@ def search_passages(
     place_of = places(session, {row.checkpoint_id for row in page})
     more = len(rows) > query.limit
     return PassagePage(
-        tuple(view_of(row, place_of.get(row.checkpoint_id)) for row in page),
+        tuple([summary_of(row, place_of.get(row.checkpoint_id)) for row in page]),
         _to_cursor(page[-1]) if more else None,
     )
 
@@ -177,9 +180,13 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
         if newest is not None:
             yield from newest
             return
+    looks = tuple(_looks(query))
+    if way.of is not None and not looks and sight.checkpoint_ids is None:
+        yield from _of_one(session, way.of, query, since, wanted, hides=bool(sight.hidden_plates))
+        return
     statement = (
-        select(*COLUMNS)
-        .where(*way.conditions, *_looks(query), *sight.conditions(Passage))
+        select(*SUMMARY)
+        .where(*way.conditions, *looks, *sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
     )
     until = query.until
@@ -204,6 +211,36 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
         if wanted <= 0:
             return
         windows.found(len(found), wanted)
+
+
+def _of_one(  # noqa: PLR0913 - of what, since when, how many, for whose eyes
+    session: Session,
+    of: tuple[By, str],
+    query: PassageQuery,
+    since: datetime | None,
+    wanted: int,
+    *,
+    hides: bool,
+) -> Sequence[Row[Any]]:
+    """Passages of one plate or of one checkpoint, whatever they look like."""
+    by, value = of
+    at, passage_id = (None, None) if query.cursor is None else _from_cursor(query.cursor)
+    statement = passages_of(
+        by,
+        hides=hides,
+        since=since is not None,
+        until=query.until is not None,
+        after=at is not None,
+    )
+    asked = {
+        "by": value,
+        "since": since,
+        "until": query.until,
+        "at": at,
+        "passage_id": passage_id,
+        "limit": wanted,
+    }
+    return session.connection().execute(statement, _given(asked)).all()
 
 
 class _Windows:
@@ -259,27 +296,19 @@ def _newest_of(
     passages found may not reach back to where it was cut: then it cannot tell.
     """
     lately = known.uncounted(plates)
-    seen: list[tuple[str, datetime]] = []
-    for table in (Plate, PlateCandidate):
-        rows = (
-            select(table.plate, table.last_seen_at)
-            .where(among(session, table.plate, plates))
-            .order_by(table.last_seen_at.desc())
-            .limit(wanted + 1)
-        )
-        seen += [(plate, at) for plate, at in session.connection().execute(rows)]
-    seen.sort(key=lambda one: one[1], reverse=True)
-    cut = seen[wanted][1] if len(seen) > wanted else None  # of the first that is left out
-    newest = lately | {plate for plate, _ in seen[:wanted]}
-    statement = select(*COLUMNS).where(among(session, Passage.plate, sorted(newest)))
-    if since is not None:
-        statement = statement.where(Passage.captured_at >= since)
-    if cut is not None:
-        statement = statement.where(Passage.captured_at > cut)
-    order = (Passage.captured_at.desc(), Passage.passage_id.desc())
-    found = list(session.connection().execute(statement.order_by(*order).limit(wanted)))
+    sqlite, ask = is_sqlite(session), session.connection().execute
+    rows = ask(registered(sqlite=sqlite), {"plates": plates, "limit": wanted + 1}).all()
+    cut = rows[wanted].last_seen_at if len(rows) > wanted else None  # of the first left out
+    newest = lately.union(row.plate for row in rows[:wanted])
+    statement = passages_of_plates(sqlite=sqlite, since=since is not None, after=cut is not None)
+    asked = {"plates": sorted(newest), "since": since, "cut": cut, "limit": wanted}
+    found = list(ask(statement, _given(asked)))
     is_whole = cut is None or (since is not None and since > cut)
     return found if is_whole or len(found) == wanted else None
+
+
+def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _way(
@@ -298,9 +327,11 @@ def _way(
     if query.plate is None:
         if places_asked is None:
             here = (Passage.checkpoint_id.in_(select(Checkpoint.id)),)
-        return _Way(here, in_order=places_asked is not None and len(places_asked) == 1)
-    if not query.changes and not is_pattern(normal_pattern(query.plate)):
-        return _Way((Passage.plate == normal_pattern(query.plate), *here), in_order=True)
+        of = _the_only(None, places_asked)
+        return _Way(here, in_order=of is not None, of=of)
+    if not query.changes and not is_pattern(plate := normal_pattern(query.plate)):
+        of = _the_only(plate, places_asked)
+        return _Way((Passage.plate == plate, *here), in_order=True, of=of)
     plates = _plates_meant(session, query, known, now)
     if plates is None:  # so many that they are met everywhere
         pattern = normal_pattern(query.plate)
@@ -312,6 +343,15 @@ def _way(
     if not seen:
         return _Way((), in_order=False, nothing=True)
     return _Way((among(session, Passage.plate, seen), *here), in_order=False, plates=tuple(seen))
+
+
+def _the_only(plate: str | None, places_asked: Sequence[str] | None) -> tuple[By, str] | None:
+    """What there is to find by, if it is one plate or one checkpoint."""
+    if plate is not None:
+        return None if places_asked is not None else ("plate", plate)
+    if places_asked is None or len(places_asked) > 1:
+        return None
+    return "checkpoint_id", places_asked[0]
 
 
 def _plates_meant(

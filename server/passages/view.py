@@ -1,4 +1,8 @@
-"""A passage as it is shown: what was sent, where that was, what the server noted."""
+"""A passage as it is shown: what was sent, where that was, what the server noted.
+
+Alone with all of it, in a list without what fills the most room and nobody compares: characters
+with their alternatives, track, models and corners.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +11,11 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Text, type_coerce
 
 from server.checkpoints.service import CheckpointPlace
-from server.passages.pictures import EvidenceView, evidence_views
+from server.passages.pictures import EvidenceView, Pictures, evidence_views
+from server.shown import Shown
 from server.tables import Passage
 
 COLUMNS = tuple(Passage.__table__.columns)
@@ -52,6 +57,60 @@ class PassageView:
         return next((picture for picture in self.evidence if picture.role == role), None)
 
 
+class PassageSummary(Shown, frozen=True):
+    """One passage of a list; what is left out of it :class:`PassageView` has."""
+
+    passage_id: UUID
+    plate: str
+    plate_state: str
+    plate_color: str
+    plate_kind: str
+    plate_score: float
+    captured_at: datetime
+    received_at: datetime
+    checkpoint: CheckpointPlace
+    camera_id: str
+    agent_id: str
+    direction: str
+    lane: int | None
+    speed_kmh: float | None
+    vehicle_color: str
+    clock_flag: str
+    clock_offset_ms: float | None
+    delivery: str
+    evidence: Pictures
+
+    def picture(self, role: str) -> EvidenceView | None:
+        """The first picture with that role (``scene``, ``vehicle``, ``plate``), or None."""
+        return next((picture for picture in self.evidence if picture.role == role), None)
+
+
+_HEAD = PassageSummary.__struct_fields__.index("checkpoint")
+_TAIL = len(PassageSummary.__struct_fields__) - 2
+SUMMARY: tuple[ColumnElement[Any], ...] = (
+    *(
+        Passage.__table__.c[name]
+        for name in PassageSummary.__struct_fields__
+        if name not in {"checkpoint", "evidence"}
+    ),
+    Passage.__table__.c.checkpoint_id,
+    type_coerce(Passage.__table__.c.detail, Text).label("detail"),
+)
+"""What a statement selects whose rows are listed: in the order of the summary, details packed."""
+
+
+def summary_of(row: Row[Any], place: CheckpointPlace | None) -> PassageSummary:
+    """Build what a list shows of a row of :data:`SUMMARY`."""
+    if place is None:
+        place = _unregistered(row.checkpoint_id)
+    values: tuple[Any, ...] = (*row[:_HEAD], place, *row[_HEAD:_TAIL], Pictures(row))
+    return PassageSummary(*values)
+
+
+def _unregistered(checkpoint_id: str) -> CheckpointPlace:
+    return CheckpointPlace(checkpoint_id, checkpoint_id, "", 0.0, 0.0, "", "")
+
+
 _BEFORE_THE_PLACE = attrgetter(
     "passage_id",
     "plate",
@@ -83,7 +142,7 @@ def view_of(row: Passage | Row[Any], place: CheckpointPlace | None) -> PassageVi
     """
     detail = row.detail
     if place is None:
-        place = CheckpointPlace(row.checkpoint_id, row.checkpoint_id, "", 0.0, 0.0, "", "")
+        place = _unregistered(row.checkpoint_id)
     quad = detail.quad_px
     values: tuple[Any, ...] = (
         *_BEFORE_THE_PLACE(row),

@@ -22,7 +22,7 @@ from server.passages.lookup import Inquiry, look_up_passages, look_up_plates, op
 from server.passages.patterns import ANY_ONE, is_pattern
 from server.passages.plates import DifferenceView, PlateQuery, PlatesFound
 from server.passages.search import PassageQuery
-from server.passages.view import PassageView
+from server.passages.view import PassageSummary, PassageView
 from server.trajectories.drawing import geojson
 from server.trajectories.route import Trajectory
 from server.trajectories.service import look_up_trajectory
@@ -71,7 +71,7 @@ def passages(  # noqa: PLR0913, PLR0917 - the form's fields
 ) -> Response:
     """The newest passages as thumbnails."""
     errors: dict[str, str] = {}
-    found: Sequence[PassageView] = ()
+    found: Sequence[PassageSummary] = ()
     older = ""
     settings = context.settings.search
     # without a plate and a purpose nothing is recorded, so a reading session suffices

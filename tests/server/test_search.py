@@ -162,3 +162,15 @@ def test_a_passage_comes_back_with_everything_that_was_sent(site: Site) -> None:
     assert (found["plate_color"], found["plate_kind"], found["lane"]) == ("blue", "small", 1)
     assert found["checkpoint"]["lat"] == 35.4
     assert site.as_role("officer").get("/api/v1/passages/not-a-uuid").status_code == 422
+
+
+def test_a_list_says_of_a_passage_what_it_says_itself_but_for_how_it_was_read(site: Site) -> None:
+    sent = make_passage(plate="鲁H12345")
+    site.post(sent)
+    officer = site.as_role("officer")
+    whole = officer.get(f"/api/v1/passages/{sent['passage_id']}").json()
+    (listed,) = officer.get("/api/v1/passages", plate="鲁H12345", **PURPOSE).json()["passages"]
+    left_out = {"characters", "track", "models", "plate_quad_px", "vehicle_box_px"}
+    assert listed == {name: value for name, value in whole.items() if name not in left_out}
+    schemas = officer.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    assert list(schemas["PassageSummary"]["properties"]) == list(listed)

@@ -19,7 +19,7 @@ from anpr.plate import UNREAD, PlateColor, PlateKind, with_lost_upper_row
 from anpr.recogniser import PlateRecogniser, load_recogniser
 from anpr.rectify import MARGIN_U, raised, rectify, rectify_whole, slanted, widened
 from anpr.types import Character, Detection, Image, PlateRead, Quad
-from anpr.weights import load_model, models_folder
+from anpr.weights import has_model, load_model, models_folder
 
 _SURE_FROM: Final = 0.9
 """A plate read less probably than this is looked at again."""
@@ -60,13 +60,14 @@ class PlateReader:
     Made by :func:`load_reader`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a reader consists of
         self,
         detector: PlateDetector,
         recogniser: PlateRecogniser,
         colors: ColorNetwork,
         *,
         recogniser_name: str,
+        foreign: PlateRecogniser | None = None,
         calibration: tuple[float, float] = (1.0, 0.0),
     ) -> None:
         """Put a reader together.
@@ -76,11 +77,13 @@ class PlateReader:
             recogniser: reads their characters.
             colors: tells their ground colours.
             recogniser_name: name and short hash, as the detector's ``name``.
+            foreign: reads once more what the recogniser calls a foreign plate.
             calibration: slope and offset that turn the log-odds of a decoded text into those of
                 its being right (Platt scaling).
         """
         self._detector = detector
         self._recogniser = recogniser
+        self._foreign = foreign
         self._colors = colors
         self._calibration = calibration
         self.detector_name: str = detector.name
@@ -139,7 +142,7 @@ class PlateReader:
         """Each detection's plate and where it is; doubt after the first look asks for more."""
         quads = [d.quad for d in detections]
         rows = [d.rows for d in detections]
-        first = self._looks_at(plates, [MARGIN_U] * len(plates))
+        first = _looks_of(self._recogniser, plates, [MARGIN_U] * len(plates))
         readings = [
             decide([look], ground, n) for look, ground, n in zip(first, seen, rows, strict=True)
         ]
@@ -160,7 +163,29 @@ class PlateReader:
                 elif near.rows == 2 and readings[i].rows == 1:
                     decoded = with_lost_upper_row(readings[i].decoded, seen[i].colors)
                     readings[i] = replace(readings[i], decoded=decoded)
+        for i, reading in enumerate(readings):
+            if reading.decoded.number.kind is PlateKind.FOREIGN:
+                place = replace(detections[i], quad=quads[i])
+                readings[i] = self._as_foreign(image, place, reading, seen[i])
         return list(zip(quads, readings, strict=True))
+
+    def _as_foreign(
+        self, image: Image, place: Detection, first: Reading, ground: ColorRead
+    ) -> Reading:
+        """What the recogniser of foreign plates reads where the first one read a foreign plate.
+
+        It takes three looks at once: foreign plates are as many shapes as countries, and corners
+        fit them worse. What it takes for a plate of another kind stays as it was read first.
+        """
+        if self._foreign is None:
+            return first
+        near = self._detector.look_closer(image, place).quad
+        cuts = {place.quad: MARGIN_U, widened(place.quad, _WIDER_U): MARGIN_U + _WIDER_U}
+        cuts[near] = MARGIN_U
+        plates = [rectify(image, quad, first.rows, self._foreign.size_px) for quad in cuts]
+        looks = _looks_of(self._foreign, plates, list(cuts.values()))
+        again = decide(looks, ground, first.rows)
+        return again if again.decoded.number.kind is PlateKind.FOREIGN else first
 
     def _with_upper_row(
         self, image: Image, quad: Quad, ground: ColorRead, lower: Reading
@@ -230,15 +255,8 @@ class PlateReader:
         """Cut and recognise plates; ``margins_u`` are what was added to their widths in all."""
         size = self._recogniser.size_px
         plates = [rectify(image, quad, n, size) for quad, n in zip(quads, rows, strict=True)]
-        return self._looks_at(plates, margins_u or [MARGIN_U] * len(plates))
-
-    def _looks_at(
-        self, plates: Sequence[tuple[Image, ...]], margins_u: Sequence[float]
-    ) -> list[Look]:
-        """Recognise plates cut into their rows."""
-        rows = iter(self._recogniser.lattices([row for plate in plates for row in plate]))
-        lattices = [in_a_row([next(rows) for _ in plate]) for plate in plates]
-        return [Look(lattice, margin) for lattice, margin in zip(lattices, margins_u, strict=True)]
+        margins = margins_u or [MARGIN_U] * len(plates)
+        return _looks_of(self._recogniser, plates, margins)
 
     def _as_read(self, detection: Detection, reading: Reading) -> PlateRead:
         best, number = reading.decoded, reading.decoded.number
@@ -259,6 +277,15 @@ class PlateReader:
             detection_score=detection.score,
             characters=characters,
         )
+
+
+def _looks_of(
+    recogniser: PlateRecogniser, plates: Sequence[tuple[Image, ...]], margins_u: Sequence[float]
+) -> list[Look]:
+    """Recognise plates cut into their rows."""
+    rows = iter(recogniser.lattices([row for plate in plates for row in plate]))
+    lattices = [in_a_row([next(rows) for _ in plate]) for plate in plates]
+    return [Look(lattice, margin) for lattice, margin in zip(lattices, margins_u, strict=True)]
 
 
 def _whole(image: Image, quad: Quad, plate: tuple[Image, ...]) -> Image:
@@ -354,11 +381,17 @@ def load_reader(
         raise ValueError(f"threads must be at least 1, got {threads}")
     folder = models_folder(models)
     recognition = load_model(folder, "plate_rec")
+    name, foreign = recognition.name, None
+    if has_model(folder, "plate_rec_foreign"):
+        second = load_model(folder, "plate_rec_foreign")
+        foreign = load_recogniser(second.folder, recogniser, threads=threads)
+        name = f"{name}+{second.name}"
     slope, offset = recognition.settings.get("calibration", (1.0, 0.0))
     return PlateReader(
         PlateDetector(load_model(folder, "plate_det"), threads=threads),
         load_recogniser(recognition.folder, recogniser, threads=threads),
         ColorNetwork(load_model(folder, "plate_color"), threads=threads),
-        recogniser_name=recognition.name,
+        recogniser_name=name,
+        foreign=foreign,
         calibration=(float(slope), float(offset)),
     )

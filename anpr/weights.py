@@ -75,6 +75,15 @@ def models_folder(given: str | os.PathLike[str] | None = None) -> Path:
     return folder
 
 
+def has_model(folder: Path, table: str) -> bool:
+    """Whether a models folder lists a model that a reader can do without.
+
+    Raises:
+        WeightsError: the manifest is missing or malformed.
+    """
+    return table in _read_manifest(folder)
+
+
 def load_model(folder: Path, table: str) -> ModelFiles:
     """The files of one model (``plate_det``, ``plate_rec``, ``plate_color``), verified by hash.
 

@@ -8,7 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from models.training.command import add_arguments, glyph_source, parse, real_pla
 from models.training.crop_scores import Crop, Scores, labelled_crops, score
 from models.training.drawn_plates import KIND_SHARES, DrawnSource
 from models.training.export import export_onnx, write_inference_yml
+from models.training.foreign_relettering import ForeignSource
 from models.training.network_recogniser import (
     INPUT_PX,
     TIME_STEPS,
     RecogniserNet,
     WithSoftmax,
 )
-from models.training.plate_crops import GlyphMasks, Mixture, real_mixture
+from models.training.plate_crops import BlankSource, GlyphMasks, Mixture, real_mixture
 from models.training.schedule import (
     AveragedWeights,
     Journal,
@@ -40,6 +41,8 @@ from models.training.schedule import (
 
 CLASSES = 1 + len(RECOGNISER_ALPHABET)
 DRAWN_SHARE = 0.5
+_DRAWN_OF_FOREIGN = 0.12
+"""Weight of drawn plates beside the 0.22 of real ones where only foreign plates are learnt."""
 """Part of the crops that are drawn plates."""
 _INDEX = {char: i + 1 for i, char in enumerate(RECOGNISER_ALPHABET)}
 
@@ -211,6 +214,10 @@ def mixture_for(args: argparse.Namespace) -> Mixture:
     if plates is None:
         return Mixture(((1.0, drawn),))
     real = real_mixture(plates, GlyphMasks(args.data / "glyphs/font_model"), glyphs.typefaces)
+    if args.only_foreign:
+        drawn = replace(drawn, shares=((PlateKind.FOREIGN, 1.0),))
+        real = [(share, s) for share, s in real if isinstance(s, ForeignSource | BlankSource)]
+        return Mixture(((_DRAWN_OF_FOREIGN, drawn), *real))
     return Mixture(((DRAWN_SHARE, drawn), *((share * (1 - DRAWN_SHARE), s) for share, s in real)))
 
 
@@ -224,6 +231,9 @@ def main() -> None:
         type=float,
         default=KIND_SHARES[PlateKind.FOREIGN],
         help="weight of foreign plates among the drawn ones",
+    )
+    parser.add_argument(
+        "--only-foreign", action="store_true", help="train a reader of foreign plates alone"
     )
     args = parse(parser)
     torch.set_num_threads(args.threads)

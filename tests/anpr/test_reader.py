@@ -1,5 +1,6 @@
 """Laws of the reader as a whole, on tiny networks."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anpr import ImageError, load_reader
+from anpr import Detection, ImageError, PlateReader, Quad, WeightsError, load_reader
+from anpr.color import ColorRead
+from anpr.plate import PlateColor, PlateKind
 from anpr.reader import calibrated
 
 
@@ -93,6 +96,68 @@ def test_every_read_keeps_its_contract(reader):
         for c in read.characters:
             assert 0 <= c.score <= 1
             assert all(char != c.char and 0 < p <= 1 for char, p in c.alternatives)
+
+
+class Says:
+    """A recogniser that reads one text on every plate, and counts them."""
+
+    size_px = (96, 32)
+
+    def __init__(self, lattice):
+        self.lattice, self.shown = lattice, 0
+
+    def lattices(self, plates):
+        self.shown += len(plates)
+        return [self.lattice for _ in plates]
+
+
+class Sees:
+    """Detector and colour network that know where the plate is and what ground it has."""
+
+    name = "sees"
+
+    def __init__(self, quad, color):
+        self.quad, self.color = quad, color
+
+    def look_closer(self, image, detection):
+        return detection
+
+    def classify(self, plates):
+        return [ColorRead({self.color: 0.99}, 0.01) for _ in plates]
+
+
+@pytest.mark.parametrize(
+    ("says", "color", "read", "is_shown"),
+    [
+        (("KMB8R41", "KMBBR41"), PlateColor.WHITE, ("KMBBR41", PlateKind.FOREIGN), True),
+        (("KMB8R41", "鲁H12345"), PlateColor.WHITE, ("KMB8R41", PlateKind.FOREIGN), True),
+        (("鲁H12345", "KMB8R41"), PlateColor.BLUE, ("鲁H12345", PlateKind.SMALL), False),
+    ],
+)
+def test_what_is_called_foreign_is_read_by_the_reader_of_foreign_plates(
+    make_lattice, says, color, read, is_shown
+):
+    """Only that, and only to read another foreign text: nothing becomes Chinese, or ceases to be."""
+    quad = Quad((40.0, 40.0), (140.0, 40.0), (140.0, 72.0), (40.0, 72.0))
+    sees, first, of_foreign = Sees(quad, color), *(Says(make_lattice(text)) for text in says)
+    reader = PlateReader(sees, first, sees, recogniser_name="says", foreign=of_foreign)
+    (found,) = reader.read_detections(picture(), [Detection(quad, 0.9, 1)])
+    assert (found.text, found.kind) == read
+    assert bool(of_foreign.shown) is is_shown
+
+
+def test_a_models_folder_may_do_without_a_reader_of_foreign_plates(tiny_models):
+    alone = load_reader(tiny_models, recogniser="onnxruntime")
+    shutil.copytree(tiny_models / "plate_rec", tiny_models / "plate_rec_foreign")
+    manifest = (tiny_models / "manifest.toml").read_text("utf-8")
+    table = manifest[manifest.index("[plate_rec]") : manifest.index("[plate_color]")]
+    second = table.replace("plate_rec", "plate_rec_foreign")
+    (tiny_models / "manifest.toml").write_text(manifest + second, "utf-8")
+    both = load_reader(tiny_models, recogniser="onnxruntime")
+    assert both.recogniser_name.startswith(f"{alone.recogniser_name}+plate_rec_foreign-tiny@")
+    (tiny_models / "plate_rec_foreign" / "inference.onnx").unlink()
+    with pytest.raises(WeightsError, match="plate_rec_foreign"):
+        load_reader(tiny_models, recogniser="onnxruntime")
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 5), st.floats(-3, 3))

@@ -19,18 +19,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import CsrfFailed, Malformed, RequestError, TooLarge
+from server.shown import made
 from server.wire import EVIDENCE_PATH, INGEST_PATH, MAX_BATCH_BYTES, MAX_EVIDENCE_BYTES
 
 _log = logging.getLogger(__name__)
 
-
-def _listed(value: object) -> object:
-    if isinstance(value, Sequence):
-        return list(value)
-    raise TypeError(type(value).__name__)
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_listed)
+_encoder = msgspec.json.Encoder(enc_hook=made)
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_OTHER_BYTES = 256 * 1024

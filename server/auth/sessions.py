@@ -8,9 +8,10 @@ which is watched and not used, goes on until the lifetime ends.
 import hmac
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, delete, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, bindparam, delete, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from server import audit
 from server.auth.accounts import Account, Role, is_password_of, token_hash
@@ -19,8 +20,22 @@ from server.errors import NotAuthenticated, TooManyAttempts
 from server.settings_security import SessionSettings
 from server.tables import LoginFailure, LoginSession, User
 
-_HOLDER = (  # made once: every request asks
-    select(User, LoginSession)
+_OF_HOLDER: tuple[InstrumentedAttribute[Any], ...] = (
+    User.name,
+    User.display_name,
+    User.role,
+    User.badge_number,
+    User.unit,
+    User.sees_everywhere,
+    User.must_change_password,
+    User.disabled_at,
+    LoginSession.csrf_token,
+    LoginSession.created_at,
+    LoginSession.expires_at,
+    LoginSession.last_used_at,
+)
+_HOLDER = (  # made once, and of columns alone: every request asks
+    select(*_OF_HOLDER)
     .join(LoginSession, LoginSession.user_name == User.name)
     .where(LoginSession.token_sha256 == bindparam("token"))
 )
@@ -104,15 +119,13 @@ def account_of(
 
     With ``idle_s``, a session that nobody has used for so long is over too.
     """
-    row = session.execute(_HOLDER, {"token": token_hash(token)}).one_or_none()
-    if row is None:
+    session.flush()
+    row = session.connection().execute(_HOLDER, {"token": token_hash(token)}).one_or_none()
+    if row is None or row.disabled_at is not None or row.expires_at <= now:
         return None
-    user, opened = row
-    if user.disabled_at is not None or opened.expires_at <= now:
+    if idle_s is not None and now - _last_used(row) >= timedelta(seconds=idle_s):
         return None
-    if idle_s is not None and now - _last_used(opened) >= timedelta(seconds=idle_s):
-        return None
-    return _account(user, opened)
+    return _account(row, row)
 
 
 def is_due(account: Account, now: datetime) -> bool:
@@ -132,8 +145,9 @@ def csrf_matches(account: Account, token: str | None) -> bool:
     return hmac.compare_digest(account.csrf_token.encode(), (token or "").encode())
 
 
-def _last_used(opened: LoginSession) -> datetime:
-    return opened.last_used_at or opened.created_at
+def _last_used(opened: LoginSession | Row[Any]) -> datetime:
+    at: datetime = opened.last_used_at or opened.created_at
+    return at
 
 
 def _may_use_password(user: User, settings: SessionSettings) -> bool:
@@ -163,7 +177,7 @@ def _require_patience(
         )
 
 
-def _account(user: User, opened: LoginSession) -> Account:
+def _account(user: User | Row[Any], opened: LoginSession | Row[Any]) -> Account:
     return Account(
         name=user.name,
         display_name=user.display_name or user.name,

@@ -7,11 +7,11 @@ any other look at it: what is protected, out of one's area or too old by now is 
 address that was given out before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, overload
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from server import holds
 from server.auth.sight import Sight
 from server.detail import PassageDetail, Picture, instant_text, unpack_pictures
+from server.shown import ShownLater
 from server.tables import Passage, PassageHold
 
 
@@ -75,7 +76,7 @@ def _views(
     )
 
 
-class Pictures(Sequence[EvidenceView]):
+class Pictures(ShownLater[EvidenceView]):
     """The pictures of a passage in a list; taken out of what is packed when somebody looks."""
 
     __slots__ = ("_row", "_views")
@@ -92,22 +93,6 @@ class Pictures(Sequence[EvidenceView]):
             pictures = unpack_pictures(row.detail)
             self._views = _views(pictures, row.captured_at, row.checkpoint_id, row.passage_id)
         return self._views
-
-    @overload
-    def __getitem__(self, at: int) -> EvidenceView: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[EvidenceView, ...]: ...
-    def __getitem__(self, at: int | slice) -> EvidenceView | tuple[EvidenceView, ...]:
-        """Give one, or some."""
-        return self.all()[at]
-
-    def __iter__(self) -> Iterator[EvidenceView]:
-        """Give each."""
-        return iter(self.all())
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.all())
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:

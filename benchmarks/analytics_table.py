@@ -15,6 +15,7 @@ from sqlalchemy import text
 from benchmarks.search_data import Texts, detail_of_agents, load, plates
 from benchmarks.simulation import Plan, simulate
 from benchmarks.simulation.rows import fill
+from server.covering import cover
 from server.db import Database
 from server.settings import Settings
 from server.trajectories.learning import learn
@@ -66,6 +67,8 @@ def fill_table(
         settled = connection.execution_options(isolation_level="AUTOCOMMIT")
         settled.execute(text("SET statement_timeout = 0"))
         settled.execute(text("VACUUM ANALYZE"))
+    while cover(database.engine, settings.partitions, now):  # as the upkeep would, week by week
+        pass
     loaded = time.monotonic()
     while learn(database, settings, now):
         pass

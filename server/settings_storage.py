@@ -50,6 +50,13 @@ class PartitionSettings(Section):
         le=3660,
         description="Days back for which a partition is made when passages of theirs come.",
     )
+    cover_after_days: int = Field(
+        default=3,
+        ge=1,
+        le=36_600,
+        description="A partition of passages that is over by so many days gets an index of where "
+        "each plate was; companions of a year are counted by it.",
+    )
 
 
 class RetentionSettings(Section):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from server import partitions, register, retention
+from server import covering, partitions, register, retention
 from server.clock import Clock
 from server.db import Database
 from server.errors import ServerError
@@ -48,6 +48,7 @@ class Upkeep:
         self._failed = failed
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._covering: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, on a thread of its own."""
@@ -58,14 +59,16 @@ class Upkeep:
     def stop(self) -> None:
         """End; waits for the step that is under way."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(30)
+        for thread in (self._thread, self._covering):
+            if thread is not None:
+                thread.join(30)
 
     def _run(self) -> None:
         turns = {
             "plates": (self._settings.plates.count_every_s, self.count_plates),
             "watchlist": (_WATCHLIST_S, self.end_entries),
             "partitions": (min(900.0, self._settings.retention.every_s), self.keep_partitions),
+            "covering": (min(900.0, self._settings.retention.every_s), self.begin_covering),
             "traffic": (self._settings.trajectory.learn_every_s, self.learn_traffic),
             "retention": (float(self._settings.retention.every_s), self.retain),
         }
@@ -127,6 +130,26 @@ class Upkeep:
         return partitions.keep_up(
             self._database.engine, self._settings.partitions, now, oldest_kept(self._settings, now)
         )
+
+    def begin_covering(self) -> None:
+        """Give partitions that are over their index, beside everything else: it takes minutes."""
+        if self._covering is None or not self._covering.is_alive():
+            work = threading.Thread(
+                target=self._try, args=("covering", self.cover_partitions), name="covering",
+                daemon=True,
+            )  # fmt: skip
+            self._covering = work
+            work.start()
+
+    def cover_partitions(self) -> list[str]:
+        """Give every partition that is over its index."""
+        covered: list[str] = []
+        while not self._stop.is_set():
+            name = covering.cover(self._database.engine, self._settings.partitions, self._clock())
+            if name is None:
+                break
+            covered.append(name)
+        return covered
 
     def retain(self) -> None:
         """Delete what is too old, if the settings let the server do so by itself."""

@@ -4,7 +4,7 @@ Two ways lead into the table, (plate, time) and (checkpoint, time); every statem
 of them. Rows come as tuples: an analysis reads thousands and shows fifty.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,14 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     DateTime,
+    Executable,
     Integer,
+    Interval,
     Text,
+    Uuid,
     bindparam,
     cast,
+    column,
     func,
     literal,
     select,
@@ -34,10 +38,15 @@ from server.analyses.sighting import Sighting
 from server.auth.sight import Sight
 from server.checkpoints.service import places
 from server.db import among
-from server.passages.view import PassageView, view_of
+from server.passages.view import COLUMNS, PassageView, view_of
 from server.tables import Passage
 
 READ: Final = "read"
+_WINDOWS: Final = 5_000
+"""Sightings about which a statement looks; to plan one takes as long as to look about hundreds."""
+_MIDNIGHT: Final = ord("A")
+_BETWEEN: Final = "\x1f"
+"""Between cells: in no name of a checkpoint."""
 _COLUMNS = (
     Passage.plate,
     Passage.captured_at,
@@ -73,12 +82,13 @@ def sightings_of_plate(
     session: Session, plate: str, period: Period, sight: Sight, limit: int
 ) -> tuple[Sighting, ...]:
     """The newest so many sightings of a plate, in order of time."""
-    rows = session.execute(
+    rows = _rows(
+        session,
         select(*_COLUMNS)
         .where(Passage.plate == plate, *period.holds(), *sight.conditions(Passage))
         .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
-        .limit(limit)
-    ).all()
+        .limit(limit),
+    )
     return tuple(_sighting(row) for row in reversed(rows))
 
 
@@ -107,7 +117,6 @@ def neighbours(
     if not mine:
         return []
     gap = timedelta(seconds=gap_s)
-    windows = [(s.checkpoint_id, s.at - gap, s.at + gap) for s in mine]
     other = aliased(Passage)
     columns = [getattr(other, c.key) for c in _COLUMNS]
     wanted = select(*columns).where(
@@ -120,30 +129,33 @@ def neighbours(
             other.captured_at >= bindparam("low"),
             other.captured_at <= bindparam("high"),
         )
-        for place, low, high in windows:
-            for row in session.execute(one, {"place": place, "low": low, "high": high}):
+        for s in mine:
+            window = {"place": s.checkpoint_id, "low": s.at - gap, "high": s.at + gap}
+            for row in session.execute(one, window):
                 found[row.passage_id] = _sighting(row)
         return list(found.values())
-    for start in range(0, len(windows), 1000):
-        part = windows[start : start + 1000]
+    # beside each other in the index, so that each of its pages is looked at once
+    ordered = sorted(mine, key=lambda s: (s.checkpoint_id, s.at))
+    for start in range(0, len(ordered), _WINDOWS):
+        part = ordered[start : start + _WINDOWS]
         each = (
             func.unnest(
-                literal([w[0] for w in part], ARRAY(Text())),
-                literal([w[1] for w in part], ARRAY(DateTime(timezone=True))),
-                literal([w[2] for w in part], ARRAY(DateTime(timezone=True))),
+                literal([s.checkpoint_id for s in part], ARRAY(Text())),
+                literal([s.at for s in part], ARRAY(DateTime(timezone=True))),
             )
-            .table_valued("place", "low", "high")
+            .table_valued(column("place", Text), column("at", DateTime(timezone=True)))
             .render_derived()
         )
+        width = literal(gap, Interval())
         inside = wanted.where(
             other.checkpoint_id == each.c.place,
-            other.captured_at >= each.c.low,
-            other.captured_at <= each.c.high,
+            other.captured_at >= each.c.at - width,
+            other.captured_at <= each.c.at + width,
         )
         # OFFSET 0 keeps the planner from turning the walks down the index into one scan; Citus,
         # which sends the windows to all its workers, refuses it
         inner = (inside if citus.is_used(session) else inside.offset(0)).lateral()
-        for row in session.execute(select(*inner.c).select_from(each).join(inner, true())):
+        for row in _rows(session, select(*inner.c).select_from(each).join(inner, true())):
             found[row.passage_id] = _sighting(row)
     return list(found.values())
 
@@ -159,18 +171,33 @@ def cells_of_plates(
     if not plates:
         return {}
     hour = _hour_of_day(session)
-    rows = session.execute(
-        select(Passage.plate, Passage.checkpoint_id, hour, func.count())
-        .where(among(session, Passage.plate, plates), *period.holds(), *sight.conditions(Passage))
-        .group_by(Passage.plate, Passage.checkpoint_id, hour)
-    )
-    # PostgreSQL compares each row with each of a list of names, which takes it as long as finding
-    # the rows
+    theirs = (
+        among(session, Passage.plate, plates), *period.holds(), *sight.conditions(Passage)
+    )  # fmt: skip
     wanted = set(checkpoint_ids)
     found: dict[str, dict[Cell, int]] = defaultdict(dict)
-    for plate, place, at, count in rows:
-        if place in wanted:
-            found[plate][place, int(at)] = int(count)
+    if session.get_bind().dialect.name == "sqlite":
+        counted = (
+            select(Passage.plate, Passage.checkpoint_id, hour, func.count())
+            .where(*theirs)
+            .group_by(Passage.plate, Passage.checkpoint_id, hour)
+        )
+        for plate, place, at, count in session.execute(counted):
+            if place in wanted:
+                found[plate][place, int(at)] = int(count)
+        return found
+    # of hundreds of thousands of passages; PostgreSQL takes several times as long to tell texts
+    # apart as to string them together, and that is all that is done here
+    cell = func.chr(hour + _MIDNIGHT).concat(Passage.checkpoint_id)
+    strung = (
+        select(Passage.plate, func.string_agg(cell, literal(_BETWEEN)))
+        .where(*theirs)
+        .group_by(Passage.plate)
+    )
+    for plate, cells in _rows(session, strung):
+        for one, count in Counter(cells.split(_BETWEEN)).items():
+            if one[1:] in wanted:
+                found[plate][one[1:], ord(one[0]) - _MIDNIGHT] = count
     return found
 
 
@@ -288,24 +315,48 @@ def flow(
 def views_of(session: Session, proofs: Iterable[Proof], sight: Sight) -> dict[UUID, PassageView]:
     """The passages that findings point at, with their pictures; of what one may see."""
     keys = sorted({(p.plate, p.at, p.passage_id) for p in proofs})
-    found: dict[UUID, PassageView] = {}
-    for start in range(0, len(keys), 200):
-        key = tuple_(Passage.plate, Passage.captured_at, Passage.passage_id)
-        part = [
-            tuple_(
-                literal(plate, Passage.plate.type),
-                literal(at, Passage.captured_at.type),
-                literal(passage_id, Passage.passage_id.type),
+    of_which = sight.conditions(Passage)
+    rows: list[Any] = []
+    if session.get_bind().dialect.name == "sqlite" or citus.is_used(session):
+        for start in range(0, len(keys), 200):
+            key = tuple_(Passage.plate, Passage.captured_at, Passage.passage_id)
+            part = [
+                tuple_(
+                    literal(plate, Passage.plate.type),
+                    literal(at, Passage.captured_at.type),
+                    literal(passage_id, Passage.passage_id.type),
+                )
+                for plate, at, passage_id in keys[start : start + 200]
+            ]
+            rows += _rows(session, select(*COLUMNS).where(key.in_(part), *of_which))
+    elif keys:
+        # one by one: each is in one partition, and a list of them would be looked for in all
+        each = (
+            func.unnest(
+                literal([plate for plate, _, _ in keys], ARRAY(Text())),
+                literal([at for _, at, _ in keys], ARRAY(DateTime(timezone=True))),
+                literal([passage_id for _, _, passage_id in keys], ARRAY(Uuid())),
             )
-            for plate, at, passage_id in keys[start : start + 200]
-        ]
-        rows = session.scalars(
-            select(Passage).where(key.in_(part), *sight.conditions(Passage))
-        ).all()
-        place_of = places(session, {row.checkpoint_id for row in rows})
-        for row in rows:
-            found[row.passage_id] = view_of(row, place_of.get(row.checkpoint_id))
-    return found
+            .table_valued(
+                column("plate", Text), column("at", DateTime(timezone=True)), column("id", Uuid)
+            )
+            .render_derived()
+        )
+        inside = select(*COLUMNS).where(
+            Passage.plate == each.c.plate,
+            Passage.captured_at == each.c.at,
+            Passage.passage_id == each.c.id,
+            *of_which,
+        )
+        inner = inside.offset(0).lateral()
+        rows += _rows(session, select(*inner.c).select_from(each).join(inner, true()))
+    place_of = places(session, {row.checkpoint_id for row in rows})
+    return {row.passage_id: view_of(row, place_of.get(row.checkpoint_id)) for row in rows}
+
+
+def _rows(session: Session, statement: Executable) -> Sequence[Any]:
+    """Plain rows, past the session's bookkeeping, which takes longer than the database."""
+    return session.connection().execute(statement).all()
 
 
 def _sighting(row: Any) -> Sighting:

@@ -5,13 +5,15 @@ Three things together are every plate that ever passed and is still kept: the re
 counted yet. Before each search the dictionary is brought up to date with the searching
 transaction, so a plate whose passage was acknowledged before the search is found by it.
 
-The journal is read first: what the register counts in between is then in its tables, which are
-read after it. Tables are read from the newest row known: counts come one after the other, and
-each is later than all before it (:mod:`server.register`).
+What there is, is looked at as of one instant. A line of the journal that the register counts
+before it is read is then in its tables, which are looked at again after it. Tables are read from
+the newest row known: counts come one after the other, and each is later than all before it
+(:mod:`server.register`).
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -22,7 +24,9 @@ from server.db import is_sqlite
 from server.passages.dictionary import Fitting, Near, PlateDictionary
 from server.tables import Plate, PlateCandidate, PlateJournal
 
-_TABLES = (Plate, PlateCandidate)
+_Table = type[Plate] | type[PlateCandidate]
+_Line = tuple[int, str]
+_TABLES: tuple[_Table, ...] = (Plate, PlateCandidate)
 _NEWEST = {table: select(func.max(table.added_at)) for table in _TABLES}
 _LINES = select(PlateJournal.id)
 _AT_ONE_GLANCE = select(
@@ -43,11 +47,11 @@ class KnownPlates:
         """Start with nothing; the first search, or :meth:`refresh`, reads the register."""
         self._lock = threading.Lock()
         self._counted = PlateDictionary()
-        self._newest: dict[type[Plate | PlateCandidate], datetime | None] = {}
+        self._newest: dict[_Table, datetime | None] = {}
         """How far each table has been read."""
         self._loaded_at: datetime | None = None
         self._uncounted = PlateDictionary()
-        self._lines: set[tuple[int, str]] = set()
+        self._lines: set[_Line] = set()
         """Lines of the journal that ``_uncounted`` holds …"""
         self._lately: set[str] = set()
         """… and their plates."""
@@ -59,18 +63,22 @@ class KnownPlates:
     def refresh(self, session: Session, now: datetime) -> None:
         """Take in what the database has and this process has not."""
         with self._lock:
-            if self._is_current(session, now):
-                return
-            self._read_journal(session)
+            seen = _glance(session)
+            is_whole = self._read_journal(session, seen.lines)
             stale = self._loaded_at is not None and now - self._loaded_at > _RELOAD_AFTER
             if self._loaded_at is None or stale:
                 fresh = PlateDictionary()
-                newest = {table: _read_table(session, table, None, fresh) for table in _TABLES}
+                newest = {
+                    table: _read_table(session, table, None, _newest_of(session, table), fresh)
+                    for table in _TABLES
+                }
                 self._counted, self._newest, self._loaded_at = fresh, newest, now
                 return
             for table in _TABLES:
+                # as of the glance if every line of it could be read, else the tables have it by now
+                newest_at = seen.newest.get(table) if is_whole else _newest_of(session, table)
                 self._newest[table] = _read_table(
-                    session, table, self._newest[table], self._counted
+                    session, table, self._newest[table], newest_at, self._counted
                 )
 
     def fitting(self, session: Session, now: datetime, pattern: str, limit: int) -> Fitting:
@@ -106,55 +114,64 @@ class KnownPlates:
         """Which of these the register had not counted yet at the last refresh."""
         return frozenset(plates) & self._lately
 
-    def _is_current(self, session: Session, now: datetime) -> bool:
-        """Whether nothing has come since, by one question instead of three; False if unsure.
+    def _read_journal(self, session: Session, lines: Mapping[_Line, str | None]) -> bool:
+        """Take new lines in, and let go of lines that have been counted since.
 
-        SQLite has no lists, and no journey to its answers.
+        False if a new line was counted before it could be read.
         """
-        if self._loaded_at is None or now - self._loaded_at > _RELOAD_AFTER or is_sqlite(session):
-            return False
-        lines, *newest = session.connection().execute(_AT_ONE_GLANCE).one()
-        known = [self._newest[table] for table in (Plate, PlateCandidate)]
-        return {(line, "") for line in lines} == self._lines and all(
-            there is None or (here is not None and there <= here)
-            for there, here in zip(newest, known, strict=True)
-        )
-
-    def _read_journal(self, session: Session) -> None:
-        """Take new lines in, and let go of lines that have been counted since."""
-        if is_sqlite(session):
-            # SQLite gives the number of a deleted line away again, so a line is known by its text
-            texts = {
-                (line.id, line.seen): line.seen
-                for line in session.execute(select(PlateJournal.id, PlateJournal.seen))
-            }
-            here = set(texts)
-        else:
-            here, texts = {(line, "") for line in session.connection().scalars(_LINES)}, {}
-        gone = self._lines - here
+        gone = self._lines - lines.keys()
         if gone == self._lines:
             # all that is held has been counted, and is read from the tables next
             self._uncounted, self._lines, self._lately = PlateDictionary(), set(), set()
-        new = here - self._lines
-        if not texts:
-            for part in _parts(sorted(line for line, _ in new), 500):
-                lines = select(PlateJournal.id, PlateJournal.seen).where(PlateJournal.id.in_(part))
-                texts |= {(line.id, ""): line.seen for line in session.execute(lines)}
-        for key in new & texts.keys():  # a line that has gone since is in the tables by now
-            plates = list(dict.fromkeys(seen[0] for seen in _decoder.decode(texts[key])))
+        new = {line: lines[line] for line in lines.keys() - self._lines}
+        unread = sorted(number for (number, _), text in new.items() if text is None)
+        for part in _parts(unread, 500):
+            query = select(PlateJournal.id, PlateJournal.seen).where(PlateJournal.id.in_(part))
+            new |= {(line.id, ""): line.seen for line in session.execute(query)}
+        for line, text in new.items():
+            if text is None:
+                continue
+            plates = list(dict.fromkeys(seen[0] for seen in _decoder.decode(text)))
             self._uncounted.add([plate for plate in plates if plate not in self._lately])
             self._lately |= set(plates)
-            self._lines.add(key)
+            self._lines.add(line)
+        return None not in new.values()
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What there is, as of one instant."""
+
+    lines: Mapping[_Line, str | None]
+    """The journal's, with what they say as far as that came along."""
+    newest: Mapping[_Table, datetime | None]
+    """When the newest plate of each table was added."""
+
+
+def _glance(session: Session) -> _Glance:
+    """Look what there is: on PostgreSQL by one question, as each is a journey."""
+    if is_sqlite(session):
+        # SQLite gives the number of a deleted line away again, so a line is known by its text
+        rows = session.execute(select(PlateJournal.id, PlateJournal.seen))
+        lines: dict[_Line, str | None] = {(row.id, row.seen): row.seen for row in rows}
+        return _Glance(lines, {table: _newest_of(session, table) for table in _TABLES})
+    ids, *newest = session.connection().execute(_AT_ONE_GLANCE).one()
+    return _Glance({(one, ""): None for one in ids}, dict(zip(_TABLES, newest, strict=True)))
+
+
+def _newest_of(session: Session, table: _Table) -> datetime | None:
+    newest: datetime | None = session.connection().scalar(_NEWEST[table])
+    return newest
 
 
 def _read_table(
     session: Session,
-    table: type[Plate | PlateCandidate],
+    table: _Table,
     since: datetime | None,
+    newest: datetime | None,
     dictionary: PlateDictionary,
 ) -> datetime | None:
-    """Take in what was added since; how far that went."""
-    newest: datetime | None = session.connection().scalar(_NEWEST[table])
+    """Take in what was added since, up to the newest; how far that went."""
     if newest is None or (since is not None and newest <= since):
         return since
     query = select(table.plate).where(table.added_at <= newest)

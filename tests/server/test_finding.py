@@ -10,13 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from server import register
 from server.errors import InvalidRequest
-from server.passages import search
+from server.passages import known, search
 from server.passages.areas import circle_of, polygon_of
 from server.passages.search import _Windows
-from tests.server.conftest import NOW, PURPOSE, Person, Site, iso, make_passage, serving
+from server.settings import Settings
+from tests.server.conftest import (
+    NOW,
+    PURPOSE,
+    Person,
+    Site,
+    SteppingClock,
+    iso,
+    make_passage,
+    serving,
+)
 
 
 def found(person: Person, **params: Any) -> list[str]:
@@ -70,6 +81,25 @@ def test_a_pattern_gives_plates_with_first_last_and_count(site: Site) -> None:
     since = iso(NOW - timedelta(seconds=250))
     assert [p["passages"] for p in near(person, "鲁H?2345", since=since)] == [1, 2]
     assert near(person, "鲁H?2345", until=since)[0]["passages"] == 1
+
+
+def test_a_plate_that_is_counted_while_a_search_reads_the_journal_is_found(
+    postgres_settings: Settings, clock: SteppingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(postgres_settings, clock) as site:
+        person = site.as_role("operator")
+        assert found(person, plate="鲁H?2345") == []
+        site.outcomes(make_passage())
+        clock.advance(1)
+        glance = known._glance
+
+        def looked(session: Session) -> known._Glance:
+            seen = glance(session)
+            count_now(site)  # the line is gone before it is read
+            return seen
+
+        monkeypatch.setattr(known, "_glance", looked)
+        assert found(person, plate="鲁H?2345") == ["鲁H12345"]
 
 
 def test_another_server_on_the_same_database_knows_a_plate_as_soon_as_it_is_stored(

@@ -19,6 +19,7 @@ After Homayounfar et al. (convoys in ANPR data) and Lawlor et al. ("Detecting Co
 Plate Recognition Data"): both normalise by the background, which is what matters.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,18 +83,15 @@ def coincidences_of(
     by_place: dict[str, list[Sighting]] = defaultdict(list)
     for one in sorted(others, key=lambda s: s.at):
         by_place[one.checkpoint_id].append(one)
-    times = {
-        place: np.array([s.at.timestamp() for s in there], np.float64)
-        for place, there in by_place.items()
-    }
+    times = {place: [s.at.timestamp() for s in there] for place, there in by_place.items()}
     found: dict[str, list[Coincidence]] = defaultdict(list)
     for one in mine:
         there = by_place.get(one.checkpoint_id)
         if not there:
             continue
         at = one.at.timestamp()
-        low = int(np.searchsorted(times[one.checkpoint_id], at - gap_s, "left"))
-        high = int(np.searchsorted(times[one.checkpoint_id], at + gap_s, "right"))
+        low = bisect_left(times[one.checkpoint_id], at - gap_s)
+        high = bisect_right(times[one.checkpoint_id], at + gap_s)
         nearest: dict[str, Sighting] = {}
         for other in there[low:high]:
             if other.plate == one.plate:
@@ -133,7 +131,8 @@ def rank_companions(
 ) -> tuple[Companion, ...]:
     """The companions, most surprising first.
 
-    ``cells`` gives every candidate's passages over the period per cell, coincidences included.
+    ``cells`` gives every candidate's passages over the period per cell, coincidences included; of
+    cells that ``mine`` is in, others do not count.
     """
     days = max(1.0, period.total_seconds() / 86_400.0)
     of_mine = Counter(cell_of(s.checkpoint_id, s.at) for s in mine)
@@ -146,11 +145,10 @@ def rank_companions(
         if len(places) < rules.min_checkpoints or len(meetings) < rules.min_meetings:
             continue
         together = Counter(cell_of(c.other.checkpoint_id, c.other.at) for c in pairs)
-        theirs = cells.get(plate, together)
         shared = sum(
-            n * (max(0, theirs[cell] - together[cell]) + 1)
-            for cell, n in of_mine.items()
-            if cell in theirs
+            of_mine[cell] * (max(0, n - together.get(cell, 0)) + 1)
+            for cell, n in cells.get(plate, together).items()
+            if cell in of_mine
         )
         chance = shared * 2.0 * rules.gap_s / (3600.0 * days)
         kept.append((plate, pairs, meetings))

@@ -12,6 +12,7 @@ from server.analyses.clones import CloneRules, CloneVerdict, judge_plate
 from server.analyses.companions import (
     Companion,
     CompanionRules,
+    cell_of,
     coincidences_of,
     rank_companions,
 )
@@ -58,12 +59,12 @@ def companions(desk: Desk, question: ask.Companions) -> Findings:
     ]
     able.sort(key=lambda plate: (-len(found[plate]), plate))
     kept = {plate: found[plate] for plate in able[:MAX_CANDIDATES]}
-    places = sorted({s.checkpoint_id for s in mine})
     # how often somebody is there anyway only makes him less surprising, and over a year it is long
     # to count: it is asked of those alone who could be listed without it
     hopeful = rank_companions(mine, kept, {}, period.length, rules)
     kept = {one.plate: found[one.plate] for one in hopeful}
-    cells = cells_of_plates(desk.session, list(kept), places, period, desk.sight)
+    shared = {cell_of(s.checkpoint_id, s.at) for s in mine}
+    cells = cells_of_plates(desk.session, list(kept), shared, period, desk.sight)
     ranked = rank_companions(mine, kept, cells, period.length, rules)
     most = desk.settings.analyses.max_findings
     return Findings(

@@ -5,7 +5,7 @@ of them. Rows come as tuples: an analysis reads thousands and shows fifty.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -163,18 +163,19 @@ def neighbours(
 def cells_of_plates(
     session: Session,
     plates: Sequence[str],
-    checkpoint_ids: Sequence[str],
+    cells: Collection[Cell],
     period: Period,
     sight: Sight,
 ) -> dict[str, dict[Cell, int]]:
-    """How often each of these plates passed each of these checkpoints, by hour of the day (UTC)."""
+    """How often each of these plates was in each of these cells.
+
+    One that was at none of their checkpoints is left out.
+    """
     if not plates:
         return {}
     hour = _hour_of_day(session)
-    theirs = (
-        among(session, Passage.plate, plates), *period.holds(), *sight.conditions(Passage)
-    )  # fmt: skip
-    wanted = set(checkpoint_ids)
+    theirs = (among(session, Passage.plate, plates), *period.holds(), *sight.conditions(Passage))
+    places_meant = {place for place, _ in cells}
     found: dict[str, dict[Cell, int]] = defaultdict(dict)
     if session.get_bind().dialect.name == "sqlite":
         counted = (
@@ -183,8 +184,8 @@ def cells_of_plates(
             .group_by(Passage.plate, Passage.checkpoint_id, hour)
         )
         for plate, place, at, count in session.execute(counted):
-            if place in wanted:
-                found[plate][place, int(at)] = int(count)
+            if place in places_meant:
+                found[plate] |= {(place, at): count} if (place, at) in cells else {}
         return found
     # of hundreds of thousands of passages; PostgreSQL takes several times as long to tell texts
     # apart as to string them together, and that is all that is done here
@@ -194,10 +195,12 @@ def cells_of_plates(
         .where(*theirs)
         .group_by(Passage.plate)
     )
-    for plate, cells in _rows(session, strung):
-        for one, count in Counter(cells.split(_BETWEEN)).items():
-            if one[1:] in wanted:
-                found[plate][one[1:], ord(one[0]) - _MIDNIGHT] = count
+    wanted = {f"{chr(at + _MIDNIGHT)}{place}": (place, at) for place, at in cells}
+    for plate, texts in _rows(session, strung):
+        counts = Counter(texts.split(_BETWEEN))
+        there = counts.keys() & wanted.keys()
+        if there or any(one[1:] in places_meant for one in counts):
+            found[plate] = {wanted[one]: counts[one] for one in there}
     return found
 
 

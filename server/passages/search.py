@@ -6,8 +6,6 @@ time is looked for in windows of time, the newest first and each longer than the
 that a page costs what a page holds and not what the table holds.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +20,7 @@ from server.checkpoints.service import places
 from server.db import among, is_sqlite
 from server.errors import InvalidRequest, NotFound
 from server.passages.areas import Circle, Polygon, within
+from server.passages.cursors import from_cursor, to_cursor
 from server.passages.dictionary import MAX_CHANGES
 from server.passages.known import KnownPlates
 from server.passages.patterns import is_pattern, like_of, normal_pattern, whole_plate
@@ -113,7 +112,7 @@ def search_passages(
     more = len(rows) > query.limit
     return PassagePage(
         tuple([summary_of(row, place_of.get(row.checkpoint_id)) for row in page]),
-        _to_cursor(page[-1]) if more else None,
+        to_cursor(page[-1]) if more else None,
     )
 
 
@@ -191,7 +190,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - of search_passages, and how many
     )
     until = query.until
     if query.cursor is not None:
-        at, passage_id = _from_cursor(query.cursor)
+        at, passage_id = from_cursor(query.cursor)
         after = tuple_(Passage.captured_at, Passage.passage_id) < tuple_(
             literal(at, Passage.captured_at.type), literal(passage_id, Passage.passage_id.type)
         )
@@ -224,7 +223,7 @@ def _of_one(  # noqa: PLR0913 - of what, since when, how many, for whose eyes
 ) -> Sequence[Row[Any]]:
     """Passages of one plate or of one checkpoint, whatever they look like."""
     by, value = of
-    at, passage_id = (None, None) if query.cursor is None else _from_cursor(query.cursor)
+    at, passage_id = (None, None) if query.cursor is None else from_cursor(query.cursor)
     statement = passages_of(
         by,
         hides=hides,
@@ -391,20 +390,3 @@ def _looks(query: PassageQuery) -> Iterator[ColumnElement[bool]]:
         yield Passage.speed_kmh >= query.min_speed_kmh
     if query.max_speed_kmh is not None:
         yield Passage.speed_kmh <= query.max_speed_kmh
-
-
-def _to_cursor(row: Row[Any]) -> str:
-    text = f"{row.captured_at.astimezone(UTC).isoformat()} {row.passage_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _from_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, passage_id = text.split(" ")
-        instant = datetime.fromisoformat(at)
-        if instant.tzinfo is None or not 1900 < instant.year < 9000:
-            raise InvalidRequest("cursor: not one of ours", field="cursor")
-        return instant.astimezone(UTC), UUID(passage_id)
-    except (ValueError, OverflowError, binascii.Error):
-        raise InvalidRequest("cursor: not one of ours", field="cursor") from None

@@ -209,7 +209,8 @@ def _scored(outcomes: Sequence[Outcome]) -> list[tuple[float, bool]]:
     ]
 
 
-def _misses(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def misses(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """What was not read exactly, each with its label, what was read, and how it looked."""
     return [
         {
             "file": str(o.frame.file.name),
@@ -265,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     slope, offset = settings.get("calibration", (1.0, 0.0))
     result["calibration"] = calibration.report(_scored(outcomes), (float(slope), float(offset)))
     if options.misses:
-        result["misses"] = _misses(outcomes)
+        result["misses"] = misses(outcomes)
     if options.json:
         print(json.dumps(result, ensure_ascii=False, indent=1))
     else:

@@ -1,19 +1,24 @@
 """Measure exported weights: ``python -m models.training.measure MODELS --data ../shared/data``.
 
-Three views: the benchmark's plates cut by their labelled corners; drawn plates, evenly for every
-province and every kind; and how well the score of a read says how often such reads are right.
+Four views: the benchmark's plates cut by their labelled corners; drawn plates, evenly for every
+province and every kind; foreign plates that no recogniser was trained on; and how well the score of a
+read says how often such reads are right. All are of the recognisers alone (best path, no grammar),
+but for the foreign frames held out, which the whole reader reads.
 """
 
 import argparse
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from anpr import load_reader
 from anpr.plate import PROVINCES, PlateKind
+from benchmarks import accuracy
 from benchmarks.rendering.plates import draw_plate
 from benchmarks.rendering.texts import random_plate
 from models.training.command import add_data_arguments, glyph_source, real_plates
@@ -90,6 +95,19 @@ def foreign_held_out(plates: RealPlates) -> list[Crop]:
     return crops
 
 
+def foreign_frames_held_out(models: Path, data: Path, plates: RealPlates) -> dict[str, Any]:
+    """How the whole reader reads the frames of those plates; what it misread, and as what."""
+    held_out = {Path(plates.samples[i].path).name for i in np.flatnonzero(held_out_foreign(plates))}
+    frames = accuracy.load_frames(data / "train/scenes.jsonl")
+    reader = load_reader(models, recogniser="onnxruntime")
+    outcomes, _ = accuracy.score(reader, [f for f in frames if f.file.name in held_out])
+    return {
+        "models": [reader.detector_name, reader.recogniser_name],
+        "groups": accuracy.by_group(outcomes),
+        "misses": accuracy.misses(outcomes),
+    }
+
+
 def calibration(crops: list[Crop], read: Reader) -> list[tuple[float, float, int]]:
     """``(mean score, share right, reads)`` in ten bins of the least character's probability."""
     scores, right = [], []
@@ -137,6 +155,7 @@ def main() -> None:
     if args.data is None:
         parser.error("--data is needed")
     read = reader(args.models / "plate_rec/inference.onnx")
+    read_foreign = reader(args.models / "plate_rec_foreign/inference.onnx")
     plates = real_plates(args)
     source = DrawnSource(glyph_source(args), plates)
     dev = labelled_crops(args.data, "dev/scenes.jsonl", INPUT_PX)
@@ -148,7 +167,8 @@ def main() -> None:
         "drawn by kind": by_group(score(drawn_by_kind(source, args.each, 12), read)),
         "drawn by province": by_group(by_province),
         "province confusions": province_confusions(by_province),
-        "foreign held out": by_group(score(foreign_held_out(plates), read)),
+        "foreign held out": by_group(score(foreign_held_out(plates), read_foreign)),
+        "foreign frames held out": foreign_frames_held_out(args.models, args.data, plates),
         "calibration (score, right, reads)": [[round(v, 3) for v in row] for row in table],
         "expected calibration error": round(expected_error(table), 4),
     }

@@ -8,7 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -210,14 +210,15 @@ def mixture_for(args: argparse.Namespace) -> Mixture:
     """The training data that the arguments ask for."""
     plates, glyphs = real_plates(args), glyph_source(args)
     shares = KIND_SHARES | {PlateKind.FOREIGN: args.foreign}
+    if args.only_foreign:
+        shares = {PlateKind.FOREIGN: 1.0}
     drawn = DrawnSource(glyphs, plates, shares=tuple(shares.items()))
     if plates is None:
         return Mixture(((1.0, drawn),))
     real = real_mixture(plates, GlyphMasks(args.data / "glyphs/font_model"), glyphs.typefaces)
     if args.only_foreign:
-        drawn = replace(drawn, shares=((PlateKind.FOREIGN, 1.0),))
-        real = [(share, s) for share, s in real if isinstance(s, ForeignSource | BlankSource)]
-        return Mixture(((_DRAWN_OF_FOREIGN, drawn), *real))
+        foreign = [(share, s) for share, s in real if isinstance(s, ForeignSource | BlankSource)]
+        return Mixture(((_DRAWN_OF_FOREIGN, drawn), *foreign))
     return Mixture(((DRAWN_SHARE, drawn), *((share * (1 - DRAWN_SHARE), s) for share, s in real)))
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from models.training.crop_scores import Crop, greedy
 from models.training.degrade import Mounted, photograph
 from models.training.measure import calibration, expected_error
 from models.training.plate_canvas import CANVAS_PX, CORE, Sample, canvas_of, clean_text
+from models.training.recogniser import mixture_for
 from models.training.relettering import character_boxes, erase, paint
 from models.training.schedule import learning_rate
 
@@ -61,6 +63,15 @@ def test_a_quick_run_of_the_recogniser_ends_in_a_folder_that_reads(project, tmp_
     average_recognisers([checkpoint, checkpoint, "--export", str(tmp_path / "mean")])
     mean = onnxruntime.InferenceSession(tmp_path / "mean" / "inference.onnx")
     assert np.allclose(mean.run(None, {"x": pictures})[0], probabilities, atol=1e-5)
+
+
+def test_a_reader_of_foreign_plates_is_shown_nothing_else():
+    """Latin letters and digits alone, with any share of foreign plates asked for."""
+    args = Namespace(data=None, fonts=None, foreign=0.1, only_foreign=True)
+    mixture, rng = mixture_for(args), np.random.default_rng(3)
+    texts = [mixture.crop(rng)[1] for _ in range(40)]
+    assert all(text.isascii() and text.isalnum() for text in texts)
+    assert len(set(texts)) > 10
 
 
 def test_a_mean_of_networks_keeps_types_and_refuses_other_networks():

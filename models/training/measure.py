@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="models folder")
     add_data_arguments(parser)
     parser.add_argument("--each", type=int, default=60, help="drawn plates per kind and province")
+    parser.add_argument("--seed", type=int, default=11, help="which plates are drawn")
     args = parser.parse_args()
     if args.data is None:
         parser.error("--data is needed")
@@ -160,11 +161,11 @@ def main() -> None:
     source = DrawnSource(glyph_source(args), plates)
     dev = labelled_crops(args.data, "dev/scenes.jsonl", INPUT_PX)
     street = [c for c in dev if "overlay" not in c.group]
-    by_province = score(drawn_by_province(source, args.each, 11), read)
+    by_province = score(drawn_by_province(source, args.each, args.seed), read)
     table = calibration(street, read)
     result = {
         "dev": by_group(score(dev, read)),
-        "drawn by kind": by_group(score(drawn_by_kind(source, args.each, 12), read)),
+        "drawn by kind": by_group(score(drawn_by_kind(source, args.each, args.seed + 1), read)),
         "drawn by province": by_group(by_province),
         "province confusions": province_confusions(by_province),
         "foreign held out": by_group(score(foreign_held_out(plates), read_foreign)),

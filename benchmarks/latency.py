@@ -6,7 +6,8 @@ ones, each with one plate that the reader finds. For each number of threads:
 
 - ``frame``: the time of ``PlateReader.read``;
 - ``parts``: what of it goes where, and the share outside ``session.run``;
-- ``raw onnxruntime``: the same networks on inputs prepared beforehand, nothing else;
+- ``raw onnxruntime``: the same networks on inputs prepared beforehand, nothing else, a frame of
+  theirs after each frame read; ``frame / raw`` is the median of the pairs' ratios;
 - ``further plate``: the same road with a second vehicle, minus the road with one;
 - peers: other engines on the same frames, in the same run.
 
@@ -161,8 +162,13 @@ def parts(reader: PlateReader, images: Sequence[Picture], rounds: int) -> dict[s
     }
 
 
-def raw_networks(reader: PlateReader, images: Sequence[Picture], rounds: int) -> list[float]:
-    """The same runs of the same networks on the same inputs, and nothing else, ms a frame."""
+def beside_raw(
+    reader: PlateReader, images: Sequence[Picture], rounds: int
+) -> tuple[list[float], list[float]]:
+    """Each frame read, and right after it the same runs of the same networks and nothing else, ms.
+
+    In turn, because a machine that has other guests is now faster, now slower.
+    """
     calls: list[list[tuple[Network, Any]]] = []
     run = Network.run
 
@@ -174,14 +180,17 @@ def raw_networks(reader: PlateReader, images: Sequence[Picture], rounds: int) ->
         for image in images:
             calls.append([])
             reader.read(image)
-    times = []
+    whole, raw = [], []
     for _ in range(rounds):
-        for frame in calls:
+        for image, runs in zip(images, calls, strict=True):
             started = time.perf_counter()
-            for network, batch in frame:
+            reader.read(image)
+            read = time.perf_counter()
+            for network, batch in runs:
                 network.run(batch)
-            times.append((time.perf_counter() - started) * 1000)
-    return times
+            whole.append((read - started) * 1000)
+            raw.append((time.perf_counter() - read) * 1000)
+    return whole, raw
 
 
 def further_plate_ms(
@@ -232,8 +241,7 @@ def of_threads(
     cv2.setNumThreads(threads)
     reader = load_reader(options.models, recogniser="onnxruntime", threads=threads)
     images = [image for some in frames.values() for image in some]
-    whole = measured_ms(reader.read, images, options.rounds)
-    raw = raw_networks(reader, images, options.rounds)
+    whole, raw = beside_raw(reader, images, options.rounds)
     result: dict[str, Any] = {
         "frame": spread(whole),
         "by source": {
@@ -242,7 +250,9 @@ def of_threads(
             if some
         },
         "raw onnxruntime": spread(raw),
-        "frame / raw": round(statistics.median(whole) / statistics.median(raw), 3),
+        "frame / raw": round(
+            statistics.median([a / b for a, b in zip(whole, raw, strict=True)]), 3
+        ),
         "parts": parts(reader, images, options.rounds),
         "further_plate_ms": further_plate_ms(reader, pairs, options.rounds * 4),
     }

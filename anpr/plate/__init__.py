@@ -20,6 +20,7 @@ from anpr.plate.decode import (
 )
 from anpr.plate.grammar import (
     FORMS,
+    MOST_SERIAL_LETTERS,
     Contradiction,
     Form,
     PlateNumber,
@@ -44,6 +45,7 @@ __all__ = [
     "FORMS",
     "GAP_COST",
     "GAT_16_7_CODES",
+    "MOST_SERIAL_LETTERS",
     "PROVINCES",
     "RECOGNISER_ALPHABET",
     "RETIRED",

@@ -22,6 +22,7 @@ from typing import Final
 from anpr.plate.foreign import respelled
 from anpr.plate.grammar import (
     AUTHORITY,
+    MOST_SERIAL_LETTERS,
     Contradiction,
     Form,
     PlateNumber,
@@ -49,6 +50,8 @@ _ILLEGAL: Final = 0.02
 _RARE: Final = 0.5
 _UNKNOWN_PREFIX: Final = 0.3
 """Of a province with a letter that no authority of it is known to use; the list has gaps."""
+_TOO_MANY_LETTERS: Final = 0.001
+"""A serial of three letters: fewer than one plate in three thousand may have one."""
 _RETIRED: Final = 0.5
 _RETIRED_ON_COLOR: Final = 0.03
 """The withdrawn military series stood on white; on a civil ground another character is likelier."""
@@ -208,6 +211,8 @@ def _worth_of(number: PlateNumber) -> float:
         if number.contradictions:
             return _CONTRADICTED
         worth = _RARE if number.form.name in _RARE_FORMS else 1.0
+        if number.form.serial_letters(text) > MOST_SERIAL_LETTERS:
+            worth *= _TOO_MANY_LETTERS
         return worth * (_UNKNOWN_PREFIX if _has_unknown_prefix(number.form, text) else 1.0)
     if not any(is_chinese_character(char) for char in text):
         return _FOREIGN_ON.get(number.color, _FOREIGN_ELSEWHERE)

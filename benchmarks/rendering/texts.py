@@ -1,8 +1,17 @@
-"""Legal plate texts of every kind, with characters drawn evenly, so that none stays rare."""
+"""Plate texts of every kind, as they are issued, or with all characters drawn evenly."""
 
 import numpy as np
 
-from anpr.plate import FORMS, PROVINCES, RETIRED, SERIAL, Form, PlateColor, PlateKind
+from anpr.plate import (
+    FORMS,
+    MOST_SERIAL_LETTERS,
+    PROVINCES,
+    RETIRED,
+    SERIAL,
+    Form,
+    PlateColor,
+    PlateKind,
+)
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -23,10 +32,20 @@ def _pick(rng: np.random.Generator, characters: str) -> str:
     return characters[int(rng.integers(len(characters)))]
 
 
-def _fill(form: Form, rng: np.random.Generator, province: str | None) -> str:
+_SERIAL_LETTERS = SERIAL.strip(_DIGITS)
+
+
+def _fill(form: Form, rng: np.random.Generator, province: str | None, *, evenly: bool) -> str:
+    places = list(form.places)
+    if not evenly:
+        serial = [i for i, place in enumerate(places) if place == SERIAL]
+        count = int(rng.integers(MOST_SERIAL_LETTERS + 1))
+        letters = set(rng.permutation(serial)[:count].tolist())
+        for i in serial:
+            places[i] = _SERIAL_LETTERS if i in letters else _DIGITS
     return "".join(
         province if province is not None and place == PROVINCES else _pick(rng, place)
-        for place in form.places
+        for place in places
     )
 
 
@@ -61,19 +80,23 @@ def _unknown(rng: np.random.Generator) -> str:
     return head + "".join(_pick(rng, SERIAL) for _ in range(4)) + tail
 
 
-def random_plate(kind: PlateKind, rng: np.random.Generator, province: str | None = None) -> str:
+def random_plate(
+    kind: PlateKind, rng: np.random.Generator, province: str | None = None, *, evenly: bool = False
+) -> str:
     """A legal text for a plate of this kind, as the reader writes it: without separators.
 
-    Every place is drawn evenly from what may stand there; ``province`` fixes the province where
-    the kind has one. ``UNKNOWN`` gives what no current kind covers (withdrawn military series,
-    civil aviation, temporary plates).
+    Every place is drawn evenly from what may stand there, but a serial has no letter, one or two,
+    each as often; ``evenly`` draws its places evenly, too, so that no letter stays rare in
+    training: most of such serials are never issued. ``province`` fixes the province where the kind
+    has one. ``UNKNOWN`` gives what no current kind covers (withdrawn military series, civil
+    aviation, temporary plates).
     """
     if kind is PlateKind.FOREIGN:
         return "".join(c for c in foreign_print(rng) if c.isalnum())
     if kind is PlateKind.UNKNOWN:
         return _unknown(rng)
     forms = _FORMS_OF[kind]
-    return _fill(forms[int(rng.integers(len(forms)))], rng, province)
+    return _fill(forms[int(rng.integers(len(forms)))], rng, province, evenly=evenly)
 
 
 COLOR_OF: dict[PlateKind, PlateColor] = {

@@ -88,7 +88,11 @@ def border_pair(glyphs: GlyphSource, rng: np.random.Generator) -> tuple[DrawnPla
     order = kinds if rng.random() < 0.7 else kinds[::-1]
     first, second = (
         draw_plate(
-            random_plate(kind, rng), kind, glyphs=glyphs, rng=rng, wear=float(rng.random() ** 3)
+            random_plate(kind, rng, evenly=True),
+            kind,
+            glyphs=glyphs,
+            rng=rng,
+            wear=float(rng.random() ** 3),
         )
         for kind in order
     )

@@ -65,7 +65,7 @@ def any_plate(glyphs: Path | None, rng: np.random.Generator) -> DrawnPlate:
     kind = _KINDS[int(rng.choice(len(_KINDS), p=_SHARES))]
     source = glyph_source(glyphs if rng.random() < 0.7 else None)
     wear = float(rng.random() ** 3)
-    return draw_plate(random_plate(kind, rng), kind, glyphs=source, rng=rng, wear=wear)
+    return draw_plate(random_plate(kind, rng, evenly=True), kind, glyphs=source, rng=rng, wear=wear)
 
 
 def _corners_for(drawn: Picture, corners: Corners, aspect: float) -> Corners:

@@ -86,7 +86,7 @@ class DrawnSource:
 
     def mounted(self, kind: PlateKind, rng: np.random.Generator) -> tuple[Mounted, DrawnPlate]:
         """A new plate of a kind with surroundings."""
-        text = random_plate(kind, rng)
+        text = random_plate(kind, rng, evenly=True)
         wear = float(rng.random() ** 2)
         glyphs = OwnGlyphs() if rng.random() < self.own_letterforms else self.glyphs
         drawn = draw_plate(text, kind, glyphs=glyphs, rng=rng, wear=wear)

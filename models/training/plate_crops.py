@@ -103,7 +103,7 @@ class RealSource:
     def _repainted(self, index: int, rng: np.random.Generator) -> tuple[Picture, str]:
         kinds = _REPAINTED_KINDS
         kind, paintwork = kinds[int(rng.integers(len(kinds)))]
-        text = random_plate(kind, rng)
+        text = random_plate(kind, rng, evenly=True)
         if len(text) != 7 or self.glyphs is None:
             return self.crop(rng)
         canvas, erased = repainted(

@@ -46,6 +46,10 @@ def decide(hyps, colors):
         ([("鲁HD1234", 0.9), ("鲁HD12345", 0.08)], BLUE, "鲁HD1234", PlateKind.SMALL),
         # A letter where only digits may stand loses against a digit that was considered.
         ([("鲁HD1Z345", 0.7), ("鲁HD12345", 0.25)], GREEN, "鲁HD12345", PlateKind.NEW_ENERGY_SMALL),
+        # No serial has three letters, however much the dirt in a 0 looks like a D.
+        ([("川AUED22", 0.994), ("川AUE022", 0.0037)], BLUE, "川AUE022", PlateKind.SMALL),
+        # What nothing speaks against is said as it was seen.
+        ([("川AUED22", 0.9999)], BLUE, "川AUED22", PlateKind.SMALL),
         # O and I do not exist in a serial, however sure the network is.
         ([("鲁HO1I34", 0.99)], BLUE, "鲁H01134", PlateKind.SMALL),
         ([("VA12345", 0.95)], WHITE, "VA12345", PlateKind.MILITARY),

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anpr.plate import PROVINCES, RECOGNISER_ALPHABET, PlateColor, PlateKind, parse
+from anpr.plate import (
+    MOST_SERIAL_LETTERS,
+    PROVINCES,
+    RECOGNISER_ALPHABET,
+    PlateColor,
+    PlateKind,
+    parse,
+)
 from benchmarks.rendering.glyphs import FONT_FILE, OfficialGlyphs, OwnGlyphs, Series
 from benchmarks.rendering.layouts import layout_for, rows_of
 from benchmarks.rendering.plates import draw_plate, random_plate
@@ -31,6 +38,14 @@ def test_a_random_text_is_a_legal_plate_of_its_kind(seed: int, kind: PlateKind):
     assert number.kind is (PlateKind.LARGE if kind is PlateKind.MOTORCYCLE else kind)
 
 
+@given(seed=SEEDS, kind=st.sampled_from(ISSUED))
+def test_a_serial_has_two_letters_at_most(seed: int, kind: PlateKind):
+    text = random_plate(kind, np.random.default_rng(seed))
+    form = parse(text, COLOR_OF[kind]).form
+    assert form is not None
+    assert form.serial_letters(text) <= MOST_SERIAL_LETTERS
+
+
 @given(seed=SEEDS)
 def test_a_foreign_text_is_never_a_chinese_plate(seed: int):
     text = random_plate(PlateKind.FOREIGN, np.random.default_rng(seed))
@@ -46,7 +61,7 @@ def test_a_given_province_is_kept(seed: int, province: str):
 
 def test_provinces_and_letters_are_drawn_evenly():
     rng = np.random.default_rng(1)
-    texts = [random_plate(PlateKind.SMALL, rng) for _ in range(6200)]
+    texts = [random_plate(PlateKind.SMALL, rng, evenly=True) for _ in range(6200)]
     for place, pool in ((0, PROVINCES), (3, "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789")):
         counts = [sum(t[place] == c for t in texts) for c in pool]
         mean = len(texts) / len(pool)

@@ -3,11 +3,12 @@
 A database has no index that answers every shape of pattern, and similarity of trigrams misses
 most plates with two wrong characters. Here every plate is looked at, in columns: the third
 characters of all plates of one length stand side by side, one byte each, so that a comparison is
-one pass of the processor's vector unit over a column. A pattern is a few such comparisons, the
-distance to a wanted plate a few dozen.
+one pass of the processor's vector unit over a column. A pattern is a few such comparisons. The
+distance to a wanted plate would be a few dozen, so where plates are many a list
+(:mod:`server.passages.shortlist`) names the few in a hundred that are worth it.
 
-Memory: one byte a character, 25 MB for 3 million plates, half as much again while it grows. Time
-grows with the number of plates, not of passages.
+Memory: one byte a character, 25 MB for 3 million plates, half as much again while it grows, and
+37 MB for their lists. Time grows with the number of plates, not of passages.
 
 One thread adds while others search: a column is only ever written behind the count that readers
 have taken.
@@ -16,6 +17,7 @@ have taken.
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -32,6 +34,7 @@ from anpr.plate import (
 from server.passages import scanning
 from server.passages.patterns import Shape, fits, shape_of
 from server.passages.scanning import UNREAD_CODE, CodedShape, Codes, Costs
+from server.passages.shortlist import BEGINNING, Shortlist
 
 MAX_LENGTH = 16
 """The longest plate that is stored."""
@@ -39,6 +42,10 @@ MAX_CHANGES = 2
 
 _CHUNK = 131_072
 """Plates looked at in one go: what is worked out of their columns stays in the cache."""
+_UNLISTED = 8
+"""One plate in so many may not be on the list of its length yet."""
+_WORTH = 4
+"""Where more than one listed plate in so many would have to be compared, all of them are."""
 _NO_COSTS: Costs = np.zeros(0)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" + PROVINCES + SUFFIXES + RETIRED + "民航临试超"
 _OTHER_CODE = 255
@@ -101,6 +108,21 @@ class PlateDictionary:
                 shelf.add(codes[chosen])
                 self._shelves[key] = shelf
 
+    @property
+    def wants_lists(self) -> bool:
+        """Whether there is enough that :meth:`make_lists` has not listed yet."""
+        return any(shelf.wants_list for shelf in tuple(self._shelves.values()))
+
+    def make_lists(self) -> None:
+        """List the plates so that a likeness need not be looked for among all of them.
+
+        A quarter of a second a million. What is found is the same, and others search and add
+        meanwhile.
+        """
+        for shelf in tuple(self._shelves.values()):
+            if shelf.wants_list:
+                shelf.list_all()
+
     def fitting(self, pattern: str, limit: int) -> Fitting:
         """At most ``limit`` plates that fit a normal pattern (``?`` one character, ``*`` a run)."""
         shape = shape_of(pattern)
@@ -121,25 +143,29 @@ class PlateDictionary:
         (Levenshtein); a ``?`` on either side agrees with any one character. Of these the order is
         that of the confusion-weighted distance.
         """
-        found: list[Near] = []
-        wanted = self._alphabet.query(plate)
-        costs = self._alphabet.costs(plate)
+        wanted, costs = self._alphabet.query(plate), self._alphabet.costs(plate)
+        texts = [one for one in tuple(self._strange) if _changes(plate, one) <= changes]
+        far = [np.array([distance(plate, one) for one in texts])]
         for shelf in tuple(self._shelves.values()):
             if abs(shelf.length - len(plate)) <= changes:
                 columns = shelf.near(wanted, changes)
-                far = scanning.distances(columns, costs)
-                if len(far) > limit:  # no more of one length than are wanted of all
-                    likeliest = np.sort(np.round(far, 6))[limit - 1]
-                    some = np.round(far, 6) <= likeliest
-                    columns, far = columns[:, some], far[some]
-                found += map(Near, self._alphabet.decode(columns.T), far.tolist())
-        found += [
-            Near(other, distance(plate, other))
-            for other in tuple(self._strange)
-            if sum(one.kind != "unread" for one in differences(plate, other)) <= changes
-        ]
-        found.sort(key=lambda one: (round(one.cost, 6), one.plate))
-        return tuple(found[:limit])
+                # what is read costs no more than the changes; what is unread costs, and is none
+                read = not shelf.has_unread and UNREAD not in plate
+                costly = scanning.distances(columns, costs, changes if read else None)
+                if len(costly) > limit:  # no more of one length than are wanted of all
+                    likeliest = np.sort(np.round(costly, 6))[limit - 1]
+                    some = np.round(costly, 6) <= likeliest
+                    columns, costly = columns[:, some], costly[some]
+                texts += self._alphabet.decode(columns.T)
+                far.append(costly)
+        cost = np.concatenate(far)
+        order = np.lexsort((np.array(texts, str), np.round(cost, 6)))[:limit].tolist()
+        return tuple([Near(texts[n], float(cost[n])) for n in order])
+
+
+def _changes(wanted: str, read: str) -> int:
+    """How many characters are wrong, missing or too many; ``?`` agrees with any."""
+    return sum(one.kind != "unread" for one in differences(wanted, read))
 
 
 class _Alphabet:
@@ -215,7 +241,9 @@ class _Shelf:
     def __init__(self, length: int, *, has_unread: bool) -> None:
         self.length = length
         self.count = 0
-        self._has_unread = has_unread
+        self.has_unread = has_unread
+        self._listed: Shortlist | None = None
+        """Of the plates that came first."""
         self._columns = np.zeros((length, 1024), np.uint8)
 
     def add(self, codes: Codes) -> None:
@@ -228,11 +256,23 @@ class _Shelf:
         self._columns[:, start:stop] = codes.T
         self.count = stop
 
+    @property
+    def wants_list(self) -> bool:
+        """Whether more plates have come since than should be compared one after the other."""
+        if self.has_unread or self.length < BEGINNING:
+            return False
+        listed = 0 if self._listed is None else self._listed.count
+        return self.count - listed > max(_CHUNK, listed // _UNLISTED)
+
+    def list_all(self) -> None:
+        """List the plates that there are by now; meanwhile others search and add."""
+        count, columns = self.count, self._columns
+        self._listed = Shortlist(columns[:, :count])
+
     def _chunks(self) -> Iterator[Codes]:
         """Columns of some plates at a time, the newest first."""
         count, columns = self.count, self._columns
-        for start in range((count - 1) // _CHUNK * _CHUNK, -1, -_CHUNK):
-            yield columns[:, start : min(start + _CHUNK, count)]
+        yield from _cut(columns[:, :count])
 
     def fitting(self, wanted: CodedShape, limit: int) -> Codes:
         """At most ``limit`` rows that fit, the newest first."""
@@ -247,10 +287,25 @@ class _Shelf:
 
     def near(self, wanted: Sequence[int], changes: int) -> Codes:
         """Columns of the plates at a Levenshtein distance of at most ``changes``."""
-        unread = self._has_unread
+        unread, listed = self.has_unread, self._listed
+        count, columns = self.count, self._columns
+        some = None
+        if listed is not None and UNREAD_CODE not in wanted:
+            some = listed.maybe_near(wanted, changes, listed.count // _WORTH)
+        if listed is None or some is None:
+            parts = _cut(columns[:, :count])
+        else:  # and what has come since
+            parts = chain(_cut(columns[:, listed.count : count]), _cut(some))
         maybe: list[Codes] = [np.zeros((self.length, 0), np.uint8)]
-        for columns in self._chunks():
-            hits = scanning.maybe_near(columns, wanted, changes, has_unread=unread)
-            maybe.append(columns[:, hits])
-        columns = np.concatenate(maybe, axis=1)
-        return columns[:, scanning.near(columns, wanted, changes, has_unread=unread)]
+        for part in parts:
+            hits = scanning.maybe_near(part, wanted, changes, has_unread=unread)
+            maybe.append(part[:, hits])
+        found = np.concatenate(maybe, axis=1)
+        return found[:, scanning.near(found, wanted, changes, has_unread=unread)]
+
+
+def _cut(columns: Codes) -> Iterator[Codes]:
+    """Columns of some plates at a time, the last first."""
+    count = columns.shape[1]
+    for start in range((count - 1) // _CHUNK * _CHUNK, -1, -_CHUNK):
+        yield columns[:, start : min(start + _CHUNK, count)]

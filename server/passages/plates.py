@@ -16,6 +16,7 @@ from server.passages.known import KnownPlates
 from server.passages.patterns import normal_pattern, whole_plate
 from server.passages.search import MAX_NEAR
 from server.passages.statements import registered
+from server.shown import Shown
 from server.tables import Passage
 
 _MOST_LOOKED_THROUGH = 1_000
@@ -23,8 +24,7 @@ _MOST_LOOKED_THROUGH = 1_000
 characters of a serial make some hundreds. Of how many more it fits, nobody reads the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class DifferenceView:
+class DifferenceView(Shown, frozen=True):
     """One place where a plate differs from the wanted one; see anpr.plate.Difference."""
 
     kind: str
@@ -37,8 +37,7 @@ class DifferenceView:
     """In short: ``8≈B``, ``7≠K``, ``-5`` (missing), ``+5`` (added)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlateView:
+class PlateView(Shown, frozen=True):
     """A plate as it was read, and its passages as far as the asker may see them."""
 
     plate: str
@@ -134,7 +133,9 @@ def _view(plate: str, seen: _Seen, cost: float | None, found: Iterable[Differenc
         seen.last_at,
         seen.passages,
         None if cost is None else round(cost, 6),
-        tuple(DifferenceView(d.kind, d.position, d.wanted, d.read, d.cost, d.sign) for d in found),
+        tuple(
+            [DifferenceView(d.kind, d.position, d.wanted, d.read, d.cost, d.sign) for d in found]
+        ),
     )
 
 

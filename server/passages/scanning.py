@@ -202,17 +202,27 @@ def _least(a: Codes | int, b: Codes | int) -> Codes | int:
     return np.minimum(a, b, dtype=np.uint8)
 
 
-def distances(columns: Codes, substitution: Sequence[Costs]) -> Costs:
+def distances(columns: Codes, substitution: Sequence[Costs], most_gaps: int | None = None) -> Costs:
     """The confusion-weighted distance of each plate: ``anpr.plate.distance``, for all at once.
 
     ``substitution[n][code]`` is what it costs to read a code for character ``n`` of the wanted
-    plate. Sums are made in the same order as there, so the costs are the very same.
+    plate. Sums are made in the same order as there, so the costs are the very same. Where no
+    distance is greater than so many gaps cost, ``most_gaps`` says so: then only the diagonals are
+    worked out that a way with so few can touch.
     """
-    count = columns.shape[1]
-    previous: list[Costs] = [np.full(count, n * GAP_COST) for n in range(len(columns) + 1)]
+    length, count = columns.shape
+    end = length - len(substitution)
+    gaps = length + len(substitution) if most_gaps is None else most_gaps
+    slack = (gaps - abs(end)) // 2
+    low, high = min(0, end) - slack, max(0, end) + slack
+    far = np.full(count, np.inf)
+    previous = [np.full(count, n * GAP_COST) if n <= high else far for n in range(length + 1)]
     for number, costs in enumerate(substitution, 1):
-        current = [np.full(count, number * GAP_COST)]
+        current = [np.full(count, number * GAP_COST) if -number >= low else far]
         for place, column in enumerate(columns):
+            if not low <= place + 1 - number <= high:
+                current.append(far)
+                continue
             cheapest = previous[place] + costs[column]
             np.minimum(cheapest, previous[place + 1] + GAP_COST, out=cheapest)
             np.minimum(cheapest, current[place] + GAP_COST, out=cheapest)

@@ -2,8 +2,9 @@
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from anpr.plate import differences, distance
 from server.errors import InvalidRequest
 from server.passages.dictionary import MAX_LENGTH, PlateDictionary
 from server.passages.patterns import fits, like_of, normal_pattern, shape_of
+from server.passages.shortlist import Shortlist
 
 # few characters, so that plates are near one another; one that no alphabet foresees; unread ones
 CHARACTERS = "鲁苏H8B01D?Ж"
@@ -23,6 +25,16 @@ def dictionary_of(plates: Sequence[str]) -> PlateDictionary:
     dictionary = PlateDictionary()
     dictionary.add(list(dict.fromkeys(plates)))
     return dictionary
+
+
+def listed_dictionary_of(plates: Sequence[str], listed: int) -> PlateDictionary:
+    """The first of these plates have been listed, which is done from 130,000 on otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.passages.dictionary._CHUNK", 0)
+        made = dictionary_of(plates[:listed])
+        made.make_lists()
+    made.add([plate for plate in dict.fromkeys(plates) if plate not in plates[:listed]])
+    return made
 
 
 def as_regex(pattern: str) -> re.Pattern[str]:
@@ -60,20 +72,53 @@ def test_a_pattern_finds_exactly_what_it_says(stored: list[str], text: str) -> N
 
 
 @settings(max_examples=150)
-@given(st.lists(plates, max_size=30), plates, st.integers(1, 2))
-@example(["8B01D"], "B01D8", 2)
-@example(["鲁H80Ж1"], "鲁H80Ж", 1)
+@given(st.lists(plates, max_size=30), plates, st.integers(1, 2), st.integers(0, 30))
+@example(["8B01D"], "B01D8", 2, 0)
+@example(["鲁H80Ж1"], "鲁H80Ж", 1, 0)
+@example(["鲁H80D1B", "鲁H80D1", "鲁H80DB1B"], "鲁H80DB1", 1, 3)
 def test_near_plates_are_those_with_so_many_changes_and_no_others(
-    stored: list[str], wanted: str, changes: int
+    stored: list[str], wanted: str, changes: int, listed: int
 ) -> None:
     expected = {plate for plate in stored if changes_between(wanted, plate) <= changes}
-    found = dictionary_of(stored).near(wanted, changes, 1000)
+    dictionary = listed_dictionary_of(stored, listed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.passages.dictionary._WORTH", 0.4)  # all of a list may be compared
+        found = dictionary.near(wanted, changes, 1000)
+    assert len({one.plate for one in found}) == len(found)
     assert {one.plate for one in found} == expected
     for one in found:
         assert one.cost == distance(wanted, one.plate)
         assert one.cost == pytest.approx(sum(d.cost for d in differences(wanted, one.plate)))
     costs = [round(one.cost, 6) for one in found]
     assert costs == sorted(costs)
+
+
+def changed_once(plate: tuple[int, ...], *, other: int) -> Iterator[tuple[int, ...]]:
+    """A plate as codes, with one character another, lost or added, at every place."""
+    for at in range(len(plate)):
+        yield (*plate[:at], other, *plate[at + 1 :])
+        yield plate[:at] + plate[at + 1 :]
+    for at in range(len(plate) + 1):
+        yield (*plate[:at], other, *plate[at:])
+
+
+def test_a_list_leaves_no_near_plate_out_and_names_none_twice() -> None:
+    """All ways to change a plate of different characters twice, it and the others being wanted."""
+    plate = tuple(range(1, 8))
+    once = {plate, *changed_once(plate, other=8)}
+    twice = once | {two for one in once for two in changed_once(one, other=9)}
+    alone = Shortlist(np.array([plate], np.uint8).T)
+    for changes, all_near in ((1, once), (2, twice)):
+        for wanted in all_near:
+            few = alone.maybe_near(wanted, changes, most=2)
+            assert few is not None
+            assert few.T.tolist() == [list(plate)], wanted
+        for length in {len(one) for one in all_near}:
+            near = {one for one in all_near if len(one) == length}
+            of_length = np.array(sorted(near | {tuple(range(20, 20 + length))}), np.uint8)
+            few = Shortlist(of_length.T).maybe_near(plate, changes, most=2 * len(of_length))
+            assert few is not None
+            assert sorted(map(tuple, few.T.tolist())) == sorted(near)
 
 
 def test_a_likely_misread_comes_before_an_unlikely_one() -> None:

@@ -14,8 +14,10 @@ Everything measured is the product's own code:
 * times: ``route`` a plate's route over a year, ``one_plate`` companions of a plate over as long,
   ``collision`` three areas of an hour, over HTTP's inside (audit record included) on PostgreSQL with
   ``--rows`` rows (:mod:`benchmarks.analytics_table`). Plates are drawn of those who have lived there for
-  a year; ``…_crowd`` of everybody, ``…_busy`` are the most seen. A route is built as the page does:
-  with learned travel times, unseen checkpoints inferred, and look-alikes; ``sightings`` as of p50;
+  a year; ``…_crowd`` of everybody, ``…_busy`` are the most seen. A route is built with learned travel
+  times, unseen checkpoints inferred, and look-alikes, as maps, exports and comparisons need it;
+  ``route_whole`` is the same with all that was kept of each passage, as the page and the JSON show
+  it; ``sightings`` as of p50;
   ``--db`` with ``--only load`` or ``--only measure`` does it in two goes;
   ``city`` companions over ``--city-rows`` passages in one Parquet file against the bucket join that
   somebody would write by hand, which counts and ranks nothing.
@@ -34,6 +36,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -335,11 +338,11 @@ def timed(
         with context.database.write() as session:
             return len(analyse(session, question, inquiry, context).findings)
 
-    def route(plate: str) -> None:
+    def route(plate: str, *, details: bool = False) -> None:
         with context.database.write() as session:
             found = look_up_trajectory(
                 session, plate, inquiry, since=since, until=until, settings=settings,
-                traffic=context.traffic.get(session), known=context.plates,
+                traffic=context.traffic.get(session), known=context.plates, details=details,
             )  # fmt: skip
         stops.append(len(found.stops))
 
@@ -361,6 +364,8 @@ def timed(
     living = draw.sample(table.residents, min(len(table.residents), 2 * count))
     crowd = draw.sample(table.crowd, 2 * count)
     half = len(living) // 2
+    others = sorted(set(table.residents) - set(living))
+    whole = draw.sample(others, min(len(others), count))
     found = {"route": _times(route, living[:half])}
     found["route"]["sightings"] = statistics.median(stops)
     print("route", found["route"], file=sys.stderr)
@@ -369,6 +374,7 @@ def timed(
         "collision": (collision, crowd[:count]),
         "route_crowd": (route, crowd[:count]),
         "route_busy": (route, busy[:count]),
+        "route_whole": (partial(route, details=True), whole),
         "one_plate_crowd": (companions, crowd[count:]),
         "one_plate_busy": (companions, busy[:count]),
     }

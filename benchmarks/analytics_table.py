@@ -15,8 +15,8 @@ from sqlalchemy import text
 from benchmarks.search_data import Texts, detail_of_agents, load, plates
 from benchmarks.simulation import Plan, simulate
 from benchmarks.simulation.rows import fill
-from server.covering import cover
 from server.db import Database
+from server.packed.making import keep_packed
 from server.settings import Settings
 from server.trajectories.learning import learn
 
@@ -40,7 +40,7 @@ def fill_table(
     """Fill an empty, migrated PostgreSQL with about so many passages, and learn from the last week."""
     began = time.monotonic()
     crowd = rows * 4 // 5
-    load(database, settings, crowd, _crowd(rows), now)
+    load(database, settings, crowd, _crowd(rows), now, indexes_after=True)
     vehicles = max(60, (rows - crowd) // PASSAGES_A_YEAR)
     odd = min(15, vehicles // 20)
     plan = Plan(
@@ -67,7 +67,9 @@ def fill_table(
         settled = connection.execution_options(isolation_level="AUTOCOMMIT")
         settled.execute(text("SET statement_timeout = 0"))
         settled.execute(text("VACUUM ANALYZE"))
-    while cover(database.engine, settings.partitions, now):  # as the upkeep would, week by week
+    while keep_packed(
+        database.engine, settings.partitions, now
+    ):  # as the upkeep would, week by week
         pass
     loaded = time.monotonic()
     while learn(database, settings, now):

@@ -138,4 +138,22 @@ def distribute(connection: Connection, shards: int) -> list[str]:
                 {"t": table, "c": column, "b": beside},
             )
             done.append(table)
+        _leave_nothing_behind(connection, table)
     return done
+
+
+def _leave_nothing_behind(connection: Connection, table: str) -> None:
+    """Remove what the coordinator still has of rows that have gone to the workers.
+
+    Nobody sees it any more but PostgreSQL, which makes no partition for days of which the
+    coordinator's own catch-all holds rows.
+    """
+    left = connection.execute(
+        text("SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(to_regclass(:t))"),
+        {"t": table},
+    ).scalar()
+    if left:
+        connection.execute(
+            text("SELECT truncate_local_data_after_distributing_table(to_regclass(:t))"),
+            {"t": table},
+        )

@@ -153,21 +153,32 @@ def make(connection: Connection, of: Partitioned, name: str, days: Days) -> None
     brief(connection)
     inside = f"{of.column} >= '{days.start}' AND {of.column} < '{days.end}'"
     bounds = f"FOR VALUES FROM ('{days.start}') TO ('{days.end}')"
-    steps: list[str] = [
-        f"LOCK TABLE {of.default} IN ACCESS EXCLUSIVE MODE",
-        f"CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT * FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
-        f"DELETE FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
-    ]
-    if citus.is_distributed(connection, of.table):
-        # takes the whole table, too: first, as whoever reads it does, or the two wait in a circle
-        steps.insert(0, f"LOCK TABLE {of.table} IN ACCESS EXCLUSIVE MODE")
+    exclusively = "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE".format
+    holds = text(f"SELECT 1 FROM {of.default} WHERE {inside} LIMIT 1")  # noqa: S608 - names of ours
+    apart = citus.is_distributed(connection, of.table)
+    # Who waits for the catch-all alone has planned without the new partition, and would see what is
+    # moved in neither. The whole table comes first, as for whoever reads it, or they wait in a circle.
+    whole = apart or bool(connection.execute(holds).scalar())
+    for table in (of.table, of.default) if whole else (of.default,):
+        connection.execute(text(exclusively(table)))
+    moves = bool(connection.execute(holds).scalar())
+    if moves and not whole:  # it came meanwhile
+        connection.execute(text(exclusively(of.table)))
+    steps = []
+    if moves:
+        steps += [
+            f"CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT * FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
+            f"DELETE FROM {of.default} WHERE {inside}",  # noqa: S608 - names of ours
+        ]
+    if apart:
         steps.append(f"CREATE TABLE {name} PARTITION OF {of.table} {bounds}")
     else:  # attaching locks the parent less than PARTITION OF does
         steps += [
             f"CREATE TABLE {name} (LIKE {of.table} INCLUDING DEFAULTS)",
             f"ALTER TABLE {of.table} ATTACH PARTITION {name} {bounds}",
         ]
-    steps += [f"INSERT INTO {of.table} SELECT * FROM moving", "DROP TABLE moving"]  # noqa: S608 - names of ours
+    if moves:
+        steps += [f"INSERT INTO {of.table} SELECT * FROM moving", "DROP TABLE moving"]  # noqa: S608 - names of ours
     for step in steps:
         connection.execute(text(step))
 

@@ -26,6 +26,7 @@ from server.db import Database
 from server.ingest.evidence_store import PictureStore
 from server.ingest.pictures import is_among, lock_pictures, names_for
 from server.ingest.rows import bare
+from server.packed import making as packed
 from server.partitions import EVIDENCE, PASSAGE, Partition
 from server.settings import Settings
 from server.tables import Deletion
@@ -143,16 +144,20 @@ def _drop_passages(database: Database, part: Partition, done: Done, *, dry_run: 
         count = _count(session, f"FROM {part.name} p") - held
     if not dry_run:
         held_rows = f"SELECT p.* FROM {part.name} p WHERE {_IS_HELD}"  # noqa: S608 - names of ours
-        if not _drop_but_keep(database, PASSAGE.table, part.name, held_rows):
+        if not _drop_but_keep(database, PASSAGE, part, held_rows):
             done.put_off.append(part.name)
             return
+        packed.forget(database.engine)
     done.partitions.append(part.name)
     done.passages += count
     done.held += held
 
 
-def _drop_but_keep(database: Database, table: str, name: str, kept_rows: str) -> bool:
+def _drop_but_keep(
+    database: Database, of: partitions.Partitioned, part: Partition, kept_rows: str
+) -> bool:
     """Drop a partition and put some of its rows back, which then lie in the catch-all."""
+    name = part.name
     try:
         with database.engine.begin() as connection:
             partitions.alone(connection)
@@ -162,10 +167,12 @@ def _drop_but_keep(database: Database, table: str, name: str, kept_rows: str) ->
             for step in (
                 f"CREATE TEMP TABLE kept ON COMMIT DROP AS {kept_rows}",
                 f"DROP TABLE {name}",
-                f"INSERT INTO {table} SELECT * FROM kept",  # noqa: S608 - names of ours
+                f"INSERT INTO {of.table} SELECT * FROM kept",  # noqa: S608 - names of ours
                 "DROP TABLE kept",
             ):
                 connection.execute(text(step))
+            if of is PASSAGE:  # now that who may have been packing it is done
+                packed.forget_period(connection, part.days.start)
     except OperationalError as error:
         _log.warning("partition %s: not now: %s", name, error.orig)
         return False
@@ -221,7 +228,7 @@ def _pictures(database: Database, store: PictureStore, before: date, *, dry_run:
     if not database.is_sqlite and not dry_run:
         for part in _old_partitions(database, EVIDENCE, before):
             kept = f"SELECT * FROM {part.name}"  # noqa: S608 - names of ours
-            if _drop_but_keep(database, EVIDENCE.table, part.name, kept):
+            if _drop_but_keep(database, EVIDENCE, part, kept):
                 done.partitions.append(part.name)
             else:
                 done.put_off.append(part.name)

@@ -42,6 +42,8 @@ def distribute(engine: Engine, settings: DatabaseSettings) -> list[str]:
     if settings.distributed != "citus":
         return []
     with engine.execution_options(**BEGIN_WRITING).connect() as connection, _alone(connection):
+        # rows that are there move to the workers, which takes as long as it takes
+        connection.execute(text("SET statement_timeout = 0"))
         done = citus.distribute(connection, settings.shards)
         connection.commit()
     return done
@@ -103,16 +105,23 @@ def _alone(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "postgresql":
         yield
         return
+    # another's migration may take minutes; it is in nobody's way who waits for it
+    connection.execute(text("SET lock_timeout = 0"))
+    connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
-    connection.commit()
+    _reset_timeouts(connection)
     try:
         yield
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
-        connection.execute(text("RESET lock_timeout"))
-        connection.execute(text("RESET statement_timeout"))
-        connection.commit()
+        _reset_timeouts(connection)
+
+
+def _reset_timeouts(connection: Connection) -> None:
+    connection.execute(text("RESET lock_timeout"))
+    connection.execute(text("RESET statement_timeout"))
+    connection.commit()
 
 
 def _config() -> Config:

@@ -54,8 +54,8 @@ class PartitionSettings(Section):
         default=3,
         ge=1,
         le=36_600,
-        description="A partition of passages that is over by so many days gets an index of where "
-        "each plate was; companions of a year are counted by it.",
+        description="The sightings of a partition that is over by so many days are packed by "
+        "plate; routes and companions over months are read of that.",
     )
 
 

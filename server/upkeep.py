@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from server import covering, partitions, register, retention
+from server import partitions, register, retention
 from server.clock import Clock
 from server.db import Database
 from server.errors import ServerError
 from server.ingest.evidence_store import PictureStore
+from server.packed.making import keep_packed
 from server.settings import Settings
 from server.trajectories import learning
 from server.watchlists.history import end_what_ran_out
@@ -48,7 +49,7 @@ class Upkeep:
         self._failed = failed
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._covering: threading.Thread | None = None
+        self._packing: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, on a thread of its own."""
@@ -59,7 +60,7 @@ class Upkeep:
     def stop(self) -> None:
         """End; waits for the step that is under way."""
         self._stop.set()
-        for thread in (self._thread, self._covering):
+        for thread in (self._thread, self._packing):
             if thread is not None:
                 thread.join(30)
 
@@ -68,7 +69,7 @@ class Upkeep:
             "plates": (self._settings.plates.count_every_s, self.count_plates),
             "watchlist": (_WATCHLIST_S, self.end_entries),
             "partitions": (min(900.0, self._settings.retention.every_s), self.keep_partitions),
-            "covering": (min(900.0, self._settings.retention.every_s), self.begin_covering),
+            "packing": (min(900.0, self._settings.retention.every_s), self.begin_packing),
             "traffic": (self._settings.trajectory.learn_every_s, self.learn_traffic),
             "retention": (float(self._settings.retention.every_s), self.retain),
         }
@@ -131,25 +132,28 @@ class Upkeep:
             self._database.engine, self._settings.partitions, now, oldest_kept(self._settings, now)
         )
 
-    def begin_covering(self) -> None:
-        """Give partitions that are over their index, beside everything else: it takes minutes."""
-        if self._covering is None or not self._covering.is_alive():
+    def begin_packing(self) -> None:
+        """Pack the sightings of partitions that are over, beside everything else: it takes minutes."""
+        if self._packing is None or not self._packing.is_alive():
             work = threading.Thread(
-                target=self._try, args=("covering", self.cover_partitions), name="covering",
+                target=self._try, args=("packing", self.pack_partitions), name="packing",
                 daemon=True,
             )  # fmt: skip
-            self._covering = work
+            self._packing = work
             work.start()
 
-    def cover_partitions(self) -> list[str]:
-        """Give every partition that is over its index."""
-        covered: list[str] = []
+    def pack_partitions(self) -> list[str]:
+        """Pack every partition that is over, and anew what has changed since."""
+        packed: list[str] = []
         while not self._stop.is_set():
-            name = covering.cover(self._database.engine, self._settings.partitions, self._clock())
+            name = keep_packed(
+                self._database.engine, self._settings.partitions, self._clock(),
+                lambda: not self._stop.is_set(),
+            )  # fmt: skip
             if name is None:
                 break
-            covered.append(name)
-        return covered
+            packed.append(name)
+        return packed
 
     def retain(self) -> None:
         """Delete what is too old, if the settings let the server do so by itself."""

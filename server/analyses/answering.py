@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from server.analyses.ask import Question, Where
 from server.analyses.finding import Finding
 from server.analyses.lessons import pair_limits, wrong_clocks
-from server.analyses.rows import Period, sightings_of_plate
+from server.analyses.rows import Period
 from server.analyses.sighting import Sighting, StraightLines, TravelTimes, without_repeats
+from server.analyses.whereabouts import sightings_of_plate
 from server.auth.sight import Sight
 from server.checkpoints.service import CheckpointPlace, places
 from server.errors import InvalidRequest

@@ -26,12 +26,44 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.analyses.sighting import Sighting
 from server.analyses.surprise import poisson_surprise
 
 Cell = tuple[str, int]
 """Checkpoint and hour of the day (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellCounts:
+    """How often some plates were in some cells; who is not in it was at none of their checkpoints."""
+
+    plates: Mapping[str, int]
+    """With their rows …"""
+    cells: Mapping[Cell, int]
+    """… and columns."""
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Mapping[Cell, int]]) -> "CellCounts":
+        """Of counts by plate and cell."""
+        cells = {
+            cell: n for n, cell in enumerate(sorted({c for those in given.values() for c in those}))
+        }
+        counts = np.zeros((len(given), len(cells)), np.int64)
+        for row, those in enumerate(given.values()):
+            for cell, count in those.items():
+                counts[row, cells[cell]] = count
+        return cls({plate: n for n, plate in enumerate(given)}, cells, counts)
+
+    def by_plate(self) -> dict[str, dict[Cell, int]]:
+        """By plate and cell, what is not 0."""
+        cells = list(self.cells)
+        return {
+            plate: {cells[n]: int(self.counts[row, n]) for n in np.flatnonzero(self.counts[row])}
+            for plate, row in self.plates.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +157,7 @@ def cell_of(checkpoint_id: str, at: datetime) -> Cell:
 def rank_companions(
     mine: Sequence[Sighting],
     found: Mapping[str, Sequence[Coincidence]],
-    cells: Mapping[str, Mapping[Cell, int]],
+    cells: CellCounts,
     period: timedelta,
     rules: CompanionRules,
 ) -> tuple[Companion, ...]:
@@ -136,6 +168,8 @@ def rank_companions(
     """
     days = max(1.0, period.total_seconds() / 86_400.0)
     of_mine = Counter(cell_of(s.checkpoint_id, s.at) for s in mine)
+    weight = np.array([of_mine[cell] for cell in cells.cells], np.int64)
+    alone = cells.counts @ weight + (cells.counts > 0) @ weight  # by chance, were none together
     kept: list[tuple[str, Sequence[Coincidence], tuple[tuple[Coincidence, ...], ...]]] = []
     weights: list[float] = []
     expected: list[float] = []
@@ -145,11 +179,15 @@ def rank_companions(
         if len(places) < rules.min_checkpoints or len(meetings) < rules.min_meetings:
             continue
         together = Counter(cell_of(c.other.checkpoint_id, c.other.at) for c in pairs)
-        shared = sum(
-            of_mine[cell] * (max(0, n - together.get(cell, 0)) + 1)
-            for cell, n in cells.get(plate, together).items()
-            if cell in of_mine
-        )
+        row = cells.plates.get(plate)
+        if row is None:
+            shared = sum(of_mine[cell] for cell in together)
+        else:
+            shared = int(alone[row])
+            for cell, count in together.items():
+                column = cells.cells.get(cell)
+                if column is not None:
+                    shared -= of_mine[cell] * min(count, int(cells.counts[row, column]))
         chance = shared * 2.0 * rules.gap_s / (3600.0 * days)
         kept.append((plate, pairs, meetings))
         expected.append(chance * len(meetings) / len(pairs))

@@ -138,7 +138,7 @@ def _two_vehicles(
 ) -> Iterator[CloneVerdict]:
     """Plates that two vehicles explain far better than one."""
     names = town.data.checkpoints.to_list()
-    if len(names) > MOST_CHECKPOINTS:
+    if not 0 < len(names) <= MOST_CHECKPOINTS:
         return
     believed = np.array([name not in town.distrusted for name in names], bool)
     plate, place, at_s = _columns(town.data)

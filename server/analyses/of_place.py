@@ -11,15 +11,16 @@ from server.analyses.finding import Finding, Proof, Reason
 from server.analyses.of_plate import SHOWN
 from server.analyses.rows import (
     Period,
+    counts_at,
     flow,
     plates_at,
     seen_in,
     sightings_at,
-    sightings_of_plate,
     sightings_of_plates,
 )
 from server.analyses.sighting import Sighting
 from server.analyses.traffic import congestion, rides, section_speeds, travel_time
+from server.analyses.whereabouts import sightings_of_plate
 from server.errors import InvalidRequest
 
 WEEK = timedelta(days=7)
@@ -39,7 +40,7 @@ def collision(desk: Desk, question: ask.Collision) -> Findings:
     met: dict[str, set[int]] = defaultdict(set)
     examined = 0
     for number, (places, period) in enumerate(zip(where, when, strict=True)):
-        for plate, (count, _, _) in plates_at(desk.session, places, period, desk.sight).items():
+        for plate, count in counts_at(desk.session, places, period, desk.sight).items():
             met[plate].add(number)
             examined += count
     common = {plate: those for plate, those in met.items() if len(those) >= needed}

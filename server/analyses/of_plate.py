@@ -10,6 +10,7 @@ from server.analyses import ask
 from server.analyses.answering import Desk, Findings
 from server.analyses.clones import CloneRules, CloneVerdict, judge_plate
 from server.analyses.companions import (
+    CellCounts,
     Companion,
     CompanionRules,
     cell_of,
@@ -21,13 +22,13 @@ from server.analyses.habits import Absence, Haunt, absences, haunts, night_of, n
 from server.analyses.lessons import misread_passages
 from server.analyses.rows import (
     Period,
-    cells_of_plates,
     neighbours,
     sightings_at,
     sightings_of_plates,
 )
 from server.analyses.sighting import Sighting
 from server.analyses.traffic import rides, shares_between
+from server.analyses.whereabouts import cells_of_plates
 
 MAX_CANDIDATES = 200
 """Companions are ranked among so many; a longer list is cut by count first."""
@@ -61,7 +62,7 @@ def companions(desk: Desk, question: ask.Companions) -> Findings:
     kept = {plate: found[plate] for plate in able[:MAX_CANDIDATES]}
     # how often somebody is there anyway only makes him less surprising, and over a year it is long
     # to count: it is asked of those alone who could be listed without it
-    hopeful = rank_companions(mine, kept, {}, period.length, rules)
+    hopeful = rank_companions(mine, kept, CellCounts.of({}), period.length, rules)
     kept = {one.plate: found[one.plate] for one in hopeful}
     shared = {cell_of(s.checkpoint_id, s.at) for s in mine}
     cells = cells_of_plates(desk.session, list(kept), shared, period, desk.sight)

@@ -4,8 +4,8 @@ Two ways lead into the table, (plate, time) and (checkpoint, time); every statem
 of them. Rows come as tuples: an analysis reads thousands and shows fifty.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -32,33 +32,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from server import citus
-from server.analyses.companions import Cell
 from server.analyses.finding import Proof
 from server.analyses.sighting import Sighting
 from server.auth.sight import Sight
 from server.checkpoints.service import places
-from server.db import among
+from server.db import TextList, among
+from server.packed.sightings import COLUMNS as SEEN
 from server.passages.view import COLUMNS, PassageView, view_of
 from server.tables import Passage
 
 READ: Final = "read"
 _WINDOWS: Final = 5_000
 """Sightings about which a statement looks; to plan one takes as long as to look about hundreds."""
-_MIDNIGHT: Final = ord("A")
-_BETWEEN: Final = "\x1f"
-"""Between cells: in no name of a checkpoint."""
-_COLUMNS = (
-    Passage.plate,
-    Passage.captured_at,
-    Passage.passage_id,
-    Passage.checkpoint_id,
-    Passage.plate_color,
-    Passage.plate_kind,
-    Passage.vehicle_color,
-    Passage.direction,
-    Passage.lane,
-    Passage.plate_score,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +63,6 @@ class Period:
         return Passage.captured_at >= self.since, Passage.captured_at < self.until
 
 
-def sightings_of_plate(
-    session: Session, plate: str, period: Period, sight: Sight, limit: int
-) -> tuple[Sighting, ...]:
-    """The newest so many sightings of a plate, in order of time."""
-    rows = _rows(
-        session,
-        select(*_COLUMNS)
-        .where(Passage.plate == plate, *period.holds(), *sight.conditions(Passage))
-        .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
-        .limit(limit),
-    )
-    return tuple(_sighting(row) for row in reversed(rows))
-
-
 def sightings_of_plates(
     session: Session, plates: Sequence[str], period: Period, sight: Sight
 ) -> dict[str, list[Sighting]]:
@@ -100,13 +71,13 @@ def sightings_of_plates(
     for start in range(0, len(plates), 1000):
         part = plates[start : start + 1000]
         rows = session.execute(
-            select(*_COLUMNS)
+            select(*SEEN)
             .where(among(session, Passage.plate, part), *period.holds(),
                    *sight.conditions(Passage))
             .order_by(Passage.plate, Passage.captured_at, Passage.passage_id)
         )  # fmt: skip
         for row in rows:
-            found[row.plate].append(_sighting(row))
+            found[row.plate].append(sighting_of(row))
     return found
 
 
@@ -118,7 +89,7 @@ def neighbours(
         return []
     gap = timedelta(seconds=gap_s)
     other = aliased(Passage)
-    columns = [getattr(other, c.key) for c in _COLUMNS]
+    columns = [getattr(other, c.key) for c in SEEN]
     wanted = select(*columns).where(
         other.plate != mine[0].plate, other.plate_state == READ, *sight.conditions(other)
     )
@@ -132,7 +103,7 @@ def neighbours(
         for s in mine:
             window = {"place": s.checkpoint_id, "low": s.at - gap, "high": s.at + gap}
             for row in session.execute(one, window):
-                found[row.passage_id] = _sighting(row)
+                found[row.passage_id] = sighting_of(row)
         return list(found.values())
     # beside each other in the index, so that each of its pages is looked at once
     ordered = sorted(mine, key=lambda s: (s.checkpoint_id, s.at))
@@ -140,8 +111,8 @@ def neighbours(
         part = ordered[start : start + _WINDOWS]
         each = (
             func.unnest(
-                literal([s.checkpoint_id for s in part], ARRAY(Text())),
-                literal([s.at for s in part], ARRAY(DateTime(timezone=True))),
+                _listed([s.checkpoint_id for s in part], Text()),
+                _listed([s.at.isoformat() for s in part], DateTime(timezone=True)),
             )
             .table_valued(column("place", Text), column("at", DateTime(timezone=True)))
             .render_derived()
@@ -155,53 +126,9 @@ def neighbours(
         # OFFSET 0 keeps the planner from turning the walks down the index into one scan; Citus,
         # which sends the windows to all its workers, refuses it
         inner = (inside if citus.is_used(session) else inside.offset(0)).lateral()
-        for row in _rows(session, select(*inner.c).select_from(each).join(inner, true())):
-            found[row.passage_id] = _sighting(row)
+        for row in plain_rows(session, select(*inner.c).select_from(each).join(inner, true())):
+            found[row.passage_id] = sighting_of(row)
     return list(found.values())
-
-
-def cells_of_plates(
-    session: Session,
-    plates: Sequence[str],
-    cells: Collection[Cell],
-    period: Period,
-    sight: Sight,
-) -> dict[str, dict[Cell, int]]:
-    """How often each of these plates was in each of these cells.
-
-    One that was at none of their checkpoints is left out.
-    """
-    if not plates:
-        return {}
-    hour = _hour_of_day(session)
-    theirs = (among(session, Passage.plate, plates), *period.holds(), *sight.conditions(Passage))
-    places_meant = {place for place, _ in cells}
-    found: dict[str, dict[Cell, int]] = defaultdict(dict)
-    if session.get_bind().dialect.name == "sqlite":
-        counted = (
-            select(Passage.plate, Passage.checkpoint_id, hour, func.count())
-            .where(*theirs)
-            .group_by(Passage.plate, Passage.checkpoint_id, hour)
-        )
-        for plate, place, at, count in session.execute(counted):
-            if place in places_meant:
-                found[plate] |= {(place, at): count} if (place, at) in cells else {}
-        return found
-    # of hundreds of thousands of passages; PostgreSQL takes several times as long to tell texts
-    # apart as to string them together, and that is all that is done here
-    cell = func.chr(hour + _MIDNIGHT).concat(Passage.checkpoint_id)
-    strung = (
-        select(Passage.plate, func.string_agg(cell, literal(_BETWEEN)))
-        .where(*theirs)
-        .group_by(Passage.plate)
-    )
-    wanted = {f"{chr(at + _MIDNIGHT)}{place}": (place, at) for place, at in cells}
-    for plate, texts in _rows(session, strung):
-        counts = Counter(texts.split(_BETWEEN))
-        there = counts.keys() & wanted.keys()
-        if there or any(one[1:] in places_meant for one in counts):
-            found[plate] = {wanted[one]: counts[one] for one in there}
-    return found
 
 
 def plates_at(
@@ -233,6 +160,25 @@ def plates_at(
     if directions:
         query = query.where(Passage.direction.in_(directions))
     return {plate: (n, first, last) for plate, n, first, last in session.execute(query)}
+
+
+def counts_at(
+    session: Session, checkpoint_ids: Sequence[str], period: Period, sight: Sight
+) -> dict[str, int]:
+    """How often each plate passed these checkpoints; who did not is left out."""
+    if not checkpoint_ids:
+        return {}
+    query = (
+        select(Passage.plate, func.count())
+        .where(
+            among(session, Passage.checkpoint_id, checkpoint_ids),
+            Passage.plate_state == READ,
+            *period.holds(),
+            *sight.conditions(Passage),
+        )
+        .group_by(Passage.plate)
+    )
+    return {plate: count for plate, count in plain_rows(session, query)}  # noqa: C416 - of rows, no pairs
 
 
 def seen_in(
@@ -267,7 +213,7 @@ def sightings_at(  # noqa: PLR0913 - of whom, where, when, for whose eyes, how m
     if not checkpoint_ids:
         return []
     query = (
-        select(*_COLUMNS)
+        select(*SEEN)
         .where(
             among(session, Passage.checkpoint_id, checkpoint_ids),
             Passage.plate_state == READ,
@@ -279,7 +225,7 @@ def sightings_at(  # noqa: PLR0913 - of whom, where, when, for whose eyes, how m
     )
     if plates is not None:
         query = query.where(among(session, Passage.plate, plates))
-    return [_sighting(row) for row in session.execute(query)]
+    return [sighting_of(row) for row in session.execute(query)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +277,7 @@ def views_of(session: Session, proofs: Iterable[Proof], sight: Sight) -> dict[UU
                 )
                 for plate, at, passage_id in keys[start : start + 200]
             ]
-            rows += _rows(session, select(*COLUMNS).where(key.in_(part), *of_which))
+            rows += plain_rows(session, select(*COLUMNS).where(key.in_(part), *of_which))
     elif keys:
         # one by one: each is in one partition, and a list of them would be looked for in all
         each = (
@@ -352,24 +298,24 @@ def views_of(session: Session, proofs: Iterable[Proof], sight: Sight) -> dict[UU
             *of_which,
         )
         inner = inside.offset(0).lateral()
-        rows += _rows(session, select(*inner.c).select_from(each).join(inner, true()))
+        rows += plain_rows(session, select(*inner.c).select_from(each).join(inner, true()))
     place_of = places(session, {row.checkpoint_id for row in rows})
     return {row.passage_id: view_of(row, place_of.get(row.checkpoint_id)) for row in rows}
 
 
-def _rows(session: Session, statement: Executable) -> Sequence[Any]:
+def _listed(texts: Sequence[str], kind: Text | DateTime) -> ColumnElement[Any]:
+    """Thousands of values as one text, which PostgreSQL reads sooner than as many constants."""
+    return cast(bindparam(None, texts, type_=TextList()), ARRAY(kind))
+
+
+def plain_rows(session: Session, statement: Executable) -> Sequence[Any]:
     """Plain rows, past the session's bookkeeping, which takes longer than the database."""
     return session.connection().execute(statement).all()
 
 
-def _sighting(row: Any) -> Sighting:
+def sighting_of(row: Any) -> Sighting:
+    """A row of :data:`SEEN`."""
     return Sighting(*row)
-
-
-def _hour_of_day(session: Session) -> ColumnElement[int]:
-    if session.get_bind().dialect.name == "sqlite":
-        return cast(func.strftime("%H", Passage.captured_at), Integer)
-    return cast(func.date_part("hour", Passage.captured_at), Integer)
 
 
 def _hour(session: Session) -> ColumnElement[int]:

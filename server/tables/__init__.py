@@ -38,6 +38,7 @@ from server.tables.handling import (
     CaseOutcome,
     Notice,
 )
+from server.tables.packed import PackedChange, PackedName, PackedPeriod, PackedPlate
 from server.tables.passages import (
     Deletion,
     Evidence,
@@ -85,6 +86,10 @@ __all__ = [
     "Notice",
     "OidcLogin",
     "Packed",
+    "PackedChange",
+    "PackedName",
+    "PackedPeriod",
+    "PackedPlate",
     "Passage",
     "PassageHold",
     "Plate",

@@ -61,6 +61,8 @@ class Links:
         """Within what time the only way was driven; 0 if it is not the only one (paths.to_search)."""
         self.unseen_cost: Mapping[str, float] = _Unseen(self)
         """By checkpoint, minus the logarithm of the chance to come past unseen."""
+        self.steps: dict[Any, Any] = {}
+        """Neighbours worth trying, with what it takes to drive there (paths.likely_paths)."""
         self.searched: dict[Any, Any] = {}
         """Ways that were searched for (paths.likely_paths): a pair is driven by many, and daily."""
 

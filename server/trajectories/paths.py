@@ -7,7 +7,7 @@ found best first; what is given is never a sighting, and always a probability.
 
 import heapq
 import math
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -191,7 +191,7 @@ def log_time(expected: Expected, duration_s: float) -> float:
     return math.log((1 - _STOPS) * drive + _STOPS * stop + 1e-12)
 
 
-def _candidates(  # noqa: C901 - the inner loop of hundreds of searches a route
+def _candidates(  # noqa: C901, PLR0912 - the inner loop of hundreds of searches a route
     links: Links, asked: Asked, before: str | None
 ) -> list[Candidate]:
     """Paths that end at ``end``, with the log of their prior and what they take, best first.
@@ -206,7 +206,7 @@ def _candidates(  # noqa: C901 - the inner loop of hundreds of searches a route
     ]
     found: list[Candidate] = []
     # a route asks for hundreds of searches of some dozens of steps each
-    took, unseen, least = links.took, links.unseen_cost, links.least_unseen
+    unseen, least = links.unseen_cost, links.least_unseen
     most = math.inf
     looked_at = number = 0
     while queue and looked_at < _LOOKED_AT and len(found) < _CANDIDATES:
@@ -223,18 +223,27 @@ def _candidates(  # noqa: C901 - the inner loop of hundreds of searches a route
         came_from, so_far = before, cost
         if legs:
             came_from, so_far = path[-2], cost + unseen[here]
-        for to, way_cost in _ways_on(links, here, came_from, end).items():
-            total = so_far + way_cost
-            if total > most or to in path:
+        ways, last = _steps(links, here, came_from, when), _step_to(links, here, came_from, end)
+        for way in ways if last is None else [*ways, last]:
+            to, leg = way.to, way.leg
+            total = so_far + way.cost
+            if total > most:
+                if last is None:  # all after it are less likely still
+                    break
+                continue
+            if (leg is not None and took_s + leg.q50_s > longest_s) or to in path:
                 continue
             if to != end and most < math.inf:
                 cost_there = total + unseen[to]
                 # one more between is one too many: the next one has to be the last
                 if cost_there + least > most and (
-                    not (share := links.share(to, here, end)) or cost_there - math.log(share) > most
+                    cost_there > most
+                    or not (share := links.share(to, here, end))
+                    or cost_there - math.log(share) > most
                 ):
                     continue
-            leg = took.get((here, to, when)) or leg_times(links, here, to, when)
+            if leg is None:
+                leg = way.leg = leg_times(links, here, to, when)
             after_s = took_s + leg.q50_s
             if after_s > longest_s:
                 continue
@@ -245,10 +254,32 @@ def _candidates(  # noqa: C901 - the inner loop of hundreds of searches a route
     return found
 
 
-def _ways_on(links: Links, here: str, came_from: str | None, end: str) -> Mapping[str, float]:
-    """The neighbours worth trying: the most driven, and the end if it is one."""
-    ways = links.ways_on(here, came_from)
-    if end in ways or end not in links.onward(here):
-        return ways
+@dataclass(slots=True)
+class _Step:
+    """From a checkpoint to a neighbour."""
+
+    to: str
+    cost: float
+    """Minus the logarithm of the share that drives there."""
+    leg: Expected | None = None
+    """What it takes, once somebody has asked."""
+
+
+def _steps(links: Links, here: str, came_from: str | None, when: int) -> list[_Step]:
+    """The neighbours worth trying, the most driven first."""
+    key = (here, came_from, when)
+    found: list[_Step] | None = links.steps.get(key)
+    if found is None:
+        if len(links.steps) >= MOST_KEPT:
+            links.steps.clear()
+        ways = links.ways_on(here, came_from)
+        found = links.steps[key] = [_Step(to, cost) for to, cost in ways.items()]
+    return found
+
+
+def _step_to(links: Links, here: str, came_from: str | None, end: str) -> _Step | None:
+    """The step to the end, if it is a neighbour that is not among those worth trying."""
+    if end not in links.onward(here) or end in links.ways_on(here, came_from):
+        return None
     share = links.share(here, came_from, end)
-    return ways if share < RAREST else {**ways, end: -math.log(share)}
+    return None if share < RAREST else _Step(end, -math.log(share))

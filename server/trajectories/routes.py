@@ -2,6 +2,7 @@
 
 # ruff: noqa: FAST003 - the plate in the path is read by the dependency
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -20,7 +21,10 @@ from server.trajectories.service import look_up_trajectory
 router = APIRouter(prefix="/api/v1/trajectories", tags=["trajectories"])
 
 
-def _trajectory(  # noqa: PLR0913 - a query's parameters
+Look = Callable[[bool], Trajectory]
+
+
+def _look(  # noqa: PLR0913 - a query's parameters
     plate: str,
     account: Operator,
     address: ClientAddress,
@@ -30,22 +34,28 @@ def _trajectory(  # noqa: PLR0913 - a query's parameters
     until: AwareDatetime | None = None,
     purpose: str | None = None,
     case_number: str | None = None,
-) -> Trajectory:
+) -> Look:
+    """How the route is looked up: with details, or without."""
     inquiry = Inquiry(account, address, context.clock(), purpose, case_number)
-    with context.database.write() as session:
-        return look_up_trajectory(
-            session,
-            plate,
-            inquiry,
-            since=since,
-            until=until,
-            settings=context.settings,
-            traffic=context.traffic.get(session),
-            known=context.plates,
-        )
+
+    def look(details: bool) -> Trajectory:  # noqa: FBT001 - of two routes below
+        with context.database.write() as session:
+            return look_up_trajectory(
+                session,
+                plate,
+                inquiry,
+                since=since,
+                until=until,
+                settings=context.settings,
+                traffic=context.traffic.get(session),
+                known=context.plates,
+                details=details,
+            )
+
+    return look
 
 
-Found = Annotated[Trajectory, Depends(_trajectory)]
+Asked = Annotated[Look, Depends(_look)]
 
 
 @router.get("/{plate}/pursuit")
@@ -80,12 +90,12 @@ def get_pursuit(  # noqa: PLR0913 - a query's parameters
 
 
 @router.get("/{plate}.geojson", response_class=JSONResponse)
-def get_geojson(trajectory: Found) -> JSONResponse:
+def get_geojson(look: Asked) -> JSONResponse:
     """Give the route as GeoJSON: a point per stop, a line per leg. Needs purpose and case."""
-    return JSONResponse(geojson(trajectory), media_type="application/geo+json")
+    return JSONResponse(geojson(look(False)), media_type="application/geo+json")
 
 
 @router.get("/{plate}", response_model=Trajectory)
-def get_trajectory(trajectory: Found) -> Response:
+def get_trajectory(look: Asked) -> Response:
     """Give the route as stops and legs. Needs purpose and case number."""
-    return answer(trajectory)
+    return answer(look(True))

@@ -28,6 +28,8 @@ FEW: Final = 30
 """Below so many drives a class does not speak for itself."""
 
 _LOG = math.log(RATIO)
+_MOVING_BINS = math.ceil(math.log(MOVING) / _LOG)
+_MIDDLES = (np.arange(BINS) + 0.5) * _LOG
 _ENTRY = struct.Struct("<BBI")
 _CELL = np.dtype([("when", "u1"), ("place", "u1"), ("count", "<u4")])
 """The same, for numpy."""
@@ -86,10 +88,15 @@ class TimeSketch:
         if total:
             median = int(np.searchsorted(np.cumsum(counts), total / 2))
             counts = counts.copy()
-            counts[min(BINS, median + math.ceil(math.log(MOVING) / _LOG)) :] = 0
+            counts[median + _MOVING_BINS :] = 0
         self.counts = counts
         self.n = int(counts.sum())
-        self._reach = np.concatenate([[0.0], np.cumsum(counts)]) / max(1, self.n)
+
+    @cached_property
+    def _reach(self) -> NDArray[np.float64]:
+        """By the edges of the bins, the share that took less."""
+        found: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(self.counts)])
+        return found / max(1, self.n)
 
     def quantile_s(self, q: float) -> float:
         """The q-quantile in seconds; inside a bin by the logarithm."""
@@ -113,9 +120,8 @@ class TimeSketch:
     @cached_property
     def log_moments(self) -> tuple[float, float]:
         """Mean and variance of ln T; the variance holds a bin's width and one drive of doubt."""
-        middles = (np.arange(BINS) + 0.5) * _LOG
-        mean = float((self.counts * middles).sum() / max(1, self.n))
-        spread = float((self.counts * (middles - mean) ** 2).sum())
+        mean = float((self.counts * _MIDDLES).sum() / max(1, self.n))
+        spread = float((self.counts * (_MIDDLES - mean) ** 2).sum())
         return mean, (spread + 0.15**2) / (self.n + 1) + _LOG**2 / 12
 
     @cached_property
@@ -173,7 +179,7 @@ class PairTimes:
     def _sketch(self, when: int) -> TimeSketch:
         counts = self.counts
         alone = counts[when]
-        return TimeSketch(alone if alone.sum() >= FEW else counts.sum(axis=0))
+        return TimeSketch(alone if alone.sum() >= FEW else np.add.reduce(counts))
 
     def expected(self, when: int) -> Expected:
         """What :meth:`of` usually says; the sketch, which is a hundred times larger, is not kept."""
@@ -207,7 +213,7 @@ def medians_s(pairs: Sequence[PairTimes]) -> NDArray[np.float64]:
         counts = np.bincount(row * BINS + cell, many, len(part) * BINS).reshape(-1, BINS)
         half = counts.sum(axis=1, keepdims=True) / 2
         middle = (np.cumsum(counts, axis=1) < half).sum(axis=1, keepdims=True)
-        counts[np.arange(BINS) >= middle + math.ceil(math.log(MOVING) / _LOG)] = 0
+        counts[np.arange(BINS) >= middle + _MOVING_BINS] = 0
         total = np.maximum(1, counts.sum(axis=1))
         reach = np.concatenate([np.zeros((len(part), 1)), np.cumsum(counts, axis=1)], axis=1)
         reach /= total[:, None]

@@ -8,6 +8,7 @@ from sqlalchemy import Row, Text, type_coerce
 
 from server.checkpoints.service import CheckpointPlace
 from server.detail import unpack
+from server.packed.sightings import Row as Seen
 from server.passages.view import COLUMNS, PassageView, view_of
 from server.tables import Passage
 
@@ -68,3 +69,24 @@ class StoredPassage(PassageView):
         for one in _NAMES:
             object.__setattr__(self, one, getattr(whole, one))
         return getattr(whole, name)
+
+
+class SeenPassage(PassageView):
+    """A passage of which only that is known which a route is built of; nothing of its pictures."""
+
+    __slots__ = ()
+
+    def __init__(self, row: Seen, place: CheckpointPlace) -> None:
+        """``row`` as :mod:`server.packed.sightings` reads it."""
+        plate, captured_at, passage_id, _, plate_color, plate_kind, vehicle_color = row[:7]
+        keep = object.__setattr__
+        keep(self, "checkpoint", place)
+        keep(self, "passage_id", passage_id)
+        keep(self, "plate", plate)
+        keep(self, "plate_color", plate_color)
+        keep(self, "plate_kind", plate_kind)
+        keep(self, "plate_score", row[9])
+        keep(self, "captured_at", captured_at)
+        keep(self, "vehicle_color", vehicle_color)
+        keep(self, "direction", row[7])
+        keep(self, "lane", row[8])

@@ -58,15 +58,11 @@ def divide(
     beam: list[_Division] = []
     for number in range(count):
         fits = {last: fit(last, number) for last in {n for d in beam for n in d.last}}
-        best: dict[tuple[int, ...], _Division] = {}
         change = changes[number] if changes else 0.0
         size = sizes[number] if sizes else 0
-        for division in _grown(beam, number, fits, change, size):
-            seen_at = tuple(sorted(division.last))
-            if seen_at not in best or division.weight > best[seen_at].weight:
-                best[seen_at] = division
+        best = _grown(beam, number, fits, change, size)
         # what was found first comes first among equals
-        beam = sorted(best.values(), key=lambda division: -division.weight)[:_BEAM]
+        beam = sorted(best, key=_weight, reverse=True)[:_BEAM]
     of: list[int] = []
     newest = beam[0] if beam else None
     while newest is not None:
@@ -75,35 +71,47 @@ def divide(
     return _renumbered(of[::-1], sizes or [1] * len(of))
 
 
-def _grown(
+def _grown(  # noqa: C901 - the inner loop of a year of trips
     beam: Sequence[_Division], number: int, fits: Mapping[int, float], change: float, size: int
 ) -> Iterable[_Division]:
-    """Every division with one more sighting, by each of its vehicles or by another one."""
+    """Every division with one more sighting, by each of its vehicles or by another one.
+
+    Of those whose vehicles were last seen at the same sightings the likeliest, or the first of them.
+    """
     if not beam:
-        yield _Division(0.0, (number,), 0, (size,) if size else (), 0.0, None)
+        return [_Division(0.0, (number,), 0, (size,) if size else (), 0.0, None)]
+    best: dict[tuple[int, ...], _Division] = {}
     for division in beam:
-        vehicles = len(division.last)
-        for vehicle, last in enumerate(division.last):
-            score = fits[last] if vehicles < MOST else max(fits[last], 4 * NEW_VEHICLE)
-            if vehicle != division.vehicle:
-                score += change
-            if score > -math.inf:
-                yield _with(division, vehicle, number, score, size)
-        if vehicles < MOST:
-            yield _with(division, vehicles, number, NEW_VEHICLE, size)
+        so_far, lasts, newest, made, _, _ = division
+        vehicles = len(lasts)
+        for vehicle in range(min(vehicles + 1, MOST)):
+            if vehicle == vehicles:
+                score = NEW_VEHICLE
+            else:
+                score = fits[lasts[vehicle]]
+                if vehicles == MOST:
+                    score = max(score, 4 * NEW_VEHICLE)
+                if vehicle != newest:
+                    score += change
+                if score == -math.inf:
+                    continue
+            score += so_far
+            last = (*lasts[:vehicle], number, *lasts[vehicle + 1 :])
+            weight, sizes = score, made
+            if size:
+                before = made[vehicle] if vehicle < len(made) else 0
+                sizes = (*made[:vehicle], before + size, *made[vehicle + 1 :])
+                if len(sizes) > 1:
+                    weight -= _FEW * (sum(map(_log, sizes)) - _log(max(sizes)))
+            seen_at = tuple(sorted(last))
+            known = best.get(seen_at)
+            if known is None or weight > known.weight:
+                best[seen_at] = _Division(score, last, vehicle, sizes, weight, division)
+    return best.values()
 
 
-def _with(division: _Division, vehicle: int, number: int, score: float, size: int) -> _Division:
-    """A division with one more sighting, made by that vehicle."""
-    score += division.score
-    last = (*division.last[:vehicle], number, *division.last[vehicle + 1 :])
-    made, weight = division.made, score
-    if size:
-        before = made[vehicle] if vehicle < len(made) else 0
-        made = (*made[:vehicle], before + size, *made[vehicle + 1 :])
-        if len(made) > 1:
-            weight -= _FEW * (sum(map(_log, made)) - _log(max(made)))
-    return _Division(score, last, vehicle, made, weight, division)
+def _weight(division: _Division) -> float:
+    return division.weight
 
 
 _log = lru_cache(maxsize=1 << 16)(math.log)

@@ -34,7 +34,8 @@ def drop_all() -> None:
         connection.execute(text(f"DROP SCHEMA IF EXISTS {_SAVED} CASCADE"))
         for name in _tables(connection):
             connection.execute(text(f'DROP TABLE IF EXISTS "{name}" CASCADE'))
-        connection.execute(text("DROP FUNCTION IF EXISTS refuse_change CASCADE"))
+        for name in _functions(connection):
+            connection.execute(text(f"DROP FUNCTION {name} CASCADE"))
     admin.dispose()
 
 
@@ -56,6 +57,7 @@ class Prepared:
                 ).all()
             )  # fmt: skip
             self._guards = _guards(connection)
+            self._identity = _identity(connection)
             connection.execute(text(f"CREATE SCHEMA {_SAVED}"))
             self._kept = [
                 name
@@ -102,11 +104,14 @@ class Prepared:
             connection.commit()
         return settings_of(data_dir)
 
-    @staticmethod
-    def _is_there(connection: Connection) -> bool:
-        """Whether nobody has dropped everything since."""
+    def _is_there(self, connection: Connection) -> bool:
+        """Whether nobody has dropped anything since.
+
+        A test that makes tables of the same names anew leaves others behind, which nobody has
+        distributed, or over another number of shards.
+        """
         found = connection.execute(text("SELECT to_regnamespace(:n)"), {"n": _SAVED})
-        return found.scalar() is not None
+        return found.scalar() is not None and _identity(connection) == self._identity
 
 
 def _tables(connection: Connection) -> list[str]:
@@ -115,6 +120,27 @@ def _tables(connection: Connection) -> list[str]:
             text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         ).scalars()
     )
+
+
+def _identity(connection: Connection) -> dict[str, int]:
+    """The tables that are no partitions, by their numbers, which no other table ever has."""
+    return dict(
+        connection.execute(
+            text("SELECT relname, oid FROM pg_class WHERE relkind IN ('r', 'p') "
+                 "AND NOT relispartition AND relnamespace = 'public'::regnamespace")
+        ).all()
+    )  # fmt: skip
+
+
+def _functions(connection: Connection) -> list[str]:
+    """Functions of ours, with what they take."""
+    return list(
+        connection.execute(
+            text("SELECT CAST(CAST(p.oid AS regprocedure) AS text) FROM pg_proc p "
+                 "WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend "
+                 "WHERE objid = p.oid AND classid = 'pg_proc'::regclass AND deptype = 'e')")
+        ).scalars()
+    )  # fmt: skip
 
 
 def _guards(connection: Connection) -> dict[str, str]:

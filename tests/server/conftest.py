@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -191,6 +191,12 @@ class Site:
         answer = self.post(*passages, delivery=delivery)
         assert answer.status_code == 200, answer.text
         return [result["outcome"] for result in answer.json()["results"]]
+
+    def catch_up(self, passages: Sequence[Any]) -> None:
+        """Take in what boxes had kept back, in portions; each is new."""
+        for start in range(0, len(passages), 100):
+            outcomes = self.outcomes(*passages[start : start + 100], delivery="backlog")
+            assert set(outcomes) == {"accepted"}
 
     def as_role(self, role: str) -> "Person":
         """Log somebody in, with a cookie jar of his own."""

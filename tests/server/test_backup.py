@@ -4,16 +4,18 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import URL, make_url, text
 
-from server import audit, schema
+from server import audit, partitions, schema
 from server.db import Database
 from server.ingest.evidence_store import EvidenceStore
 from server.scrub import scrub
 from server.settings import Settings
+from tests.server import cluster
 from tests.server.conftest import (
     NOW,
     PURPOSE,
@@ -21,9 +23,11 @@ from tests.server.conftest import (
     _postgres_binaries,
     jpeg,
     make_passage,
+    prepare,
     serving,
     sha256,
 )
+from tests.server.test_citus import on_citus
 
 
 def fill(settings: Settings) -> None:
@@ -81,21 +85,21 @@ def test_sqlite_is_backed_up_while_it_is_written_to(
     require_whole(Settings(data_dir=copy))
 
 
+def run(program: str, *args: str | Path) -> None:
+    done = subprocess.run(
+        [_postgres_binaries() / program, *args], capture_output=True, text=True, check=False,
+        env=os.environ | {"PGUSER": "kakou"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.postgres
 def test_postgresql_is_restored_from_a_dump(postgres_settings: Settings, tmp_path: Path) -> None:
     fill(postgres_settings)
     url = postgres_settings.database.url.replace("+psycopg2", "")
-    binaries, dump = _postgres_binaries(), tmp_path / "kakou.dump"
+    dump = tmp_path / "kakou.dump"
     restored = f"{url.rpartition('/')[2]}_restored"
     base = url.rpartition("/")[0]
-
-    def run(program: str, *args: str | Path) -> None:
-        done = subprocess.run(
-            [binaries / program, *args], capture_output=True, text=True, check=False,
-            env=os.environ | {"PGUSER": "kakou"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
     run("pg_dump", "--format=custom", "--file", dump, url)
     run("createdb", "--maintenance-db", f"{base}/postgres", restored)
     try:
@@ -106,3 +110,50 @@ def test_postgresql_is_restored_from_a_dump(postgres_settings: Settings, tmp_pat
         )
     finally:
         run("dropdb", "--force", "--maintenance-db", f"{base}/postgres", restored)
+
+
+@on_citus
+def test_a_cluster_is_restored_from_a_dump_of_its_coordinator(tmp_path: Path) -> None:
+    """Into a database that is prepared on each node as for a new one; ``migrate`` distributes."""
+    cluster.drop_all()
+    settings, dump = cluster.settings_of(tmp_path / "server"), tmp_path / "kakou.dump"
+    prepare(settings)
+    with closing(Database(settings)) as database:
+        schema.distribute(database.engine, settings.database)
+        with database.read() as session:
+            nodes = session.execute(
+                text("SELECT nodename, nodeport FROM pg_dist_node WHERE groupid > 0")
+            ).all()
+    fill(settings)
+    url = make_url(cluster.DSN).set(drivername="postgresql")
+    restored = url.set(database=f"{url.database}_restored")
+    run("pg_dump", "--format=custom", "--file", dump, as_text(url))
+    everywhere = [restored, *(restored.set(host=host, port=port) for host, port in nodes)]
+    try:
+        for node in everywhere:
+            at = as_text(node.set(database="postgres"))
+            run("createdb", "--maintenance-db", at, str(node.database))
+            run("psql", "--command", "CREATE EXTENSION citus", as_text(node))
+        joined = [f"SELECT citus_set_coordinator_host('{url.host}', {url.port or 5432})"]
+        joined += [f"SELECT citus_add_node('{host}', {port})" for host, port in nodes]
+        for statement in joined:
+            run("psql", "--command", statement, as_text(restored))
+        run("pg_restore", "--exit-on-error", "--dbname", as_text(restored), dump)
+        there = restored.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+        again = settings.model_copy(
+            update={"database": settings.database.model_copy(update={"url": there})}
+        )
+        with closing(Database(again)) as database:
+            schema.distribute(database.engine, again.database)
+            partitions.keep_up(database.engine, again.partitions, NOW)
+            schema.require_placed(database.engine, again.database)
+        require_whole(again)
+    finally:
+        for node in everywhere:
+            at = as_text(node.set(database="postgres"))
+            run("dropdb", "--force", "--if-exists", "--maintenance-db", at, str(node.database))
+        cluster.drop_all()
+
+
+def as_text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)

@@ -161,6 +161,38 @@ def test_a_cluster_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> 
 
 
 @on_citus
+def test_rows_that_are_there_already_go_to_the_workers_and_nothing_stays(tmp_path: Path) -> None:
+    cluster.drop_all()
+    settings = cluster.settings_of(tmp_path / "server")
+    alone = settings.model_copy(update={"database": DatabaseSettings(url=cluster.DSN)})
+    prepare(alone)
+    with serving(alone, SteppingClock()) as site:
+        assert (
+            site.outcomes(*(make_passage(plate=f"鲁A{n:05}") for n in range(9))) == ["accepted"] * 9
+        )
+        site.as_role("officer").watch("鲁A00007")
+        site.post(make_passage(plate="鲁A00007"))
+    database = Database(settings)
+    schema.distribute(database.engine, settings.database)
+    partitions.keep_up(database.engine, settings.partitions, NOW)
+    assert missing_of(database, settings) == []
+    with database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM passage")) == 10
+        assert session.scalar(text("SELECT count(*) FROM passage_hold")) == 1
+        assert session.scalar(text("SELECT count(*) FROM passage_default")) == 0
+    database.close()
+    cluster.drop_all()
+
+
+def missing_of(database: Database, settings: Settings) -> list[partitions.Days]:
+    """Days for which there should be a partition, and is none."""
+    rules = settings.partitions
+    with database.engine.connect() as connection:
+        there = [part.days for part in partitions.existing(connection, partitions.PASSAGE)]
+    return missing(there, partitions.days_ahead(NOW, rules), rules.width_days)
+
+
+@on_citus
 def test_nobody_who_searches_is_in_the_way_of_partitions_that_are_made(citus_site: Site) -> None:
     """Both take locks on the table and on what it consists of, and in the same order."""
     database, done, failed = citus_site.context.database, threading.Event(), []

@@ -1,7 +1,8 @@
 """What migrations build is what the code expects, on both engines."""
 
 import threading
-from datetime import UTC, datetime, timedelta, timezone
+import time
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,7 +17,8 @@ from server import partitions, schema
 from server.db import Database, next_number
 from server.errors import SchemaError, SettingsError, Unavailable
 from server.settings import Settings
-from server.tables import Base, UtcDateTime
+from server.tables import Base, Evidence, UtcDateTime
+from tests.server.conftest import NOW
 
 
 def test_migrations_build_exactly_the_tables_of_the_code(settings: Settings) -> None:
@@ -118,6 +120,68 @@ def test_a_locked_database_is_unavailable_not_a_crash(settings: Settings) -> Non
         with pytest.raises(Unavailable) as error, other.write() as second:
             next_number(second, "alert")
     assert error.value.retry_after_s == quick.ingest.retry_after_s
+    one.close()
+    other.close()
+
+
+@pytest.mark.postgres
+def test_whoever_reads_while_a_partition_is_made_misses_nothing(
+    postgres_settings: Settings,
+) -> None:
+    """What lay in the catch-all is seen there or in the partition that it is moved to."""
+    database = Database(postgres_settings)
+    day = date(2031, 3, 4)
+    with database.write() as session:
+        for number in range(3):
+            session.add(
+                Evidence(sha256=f"{number:064}", received_on=day, size_bytes=1, width_px=1,
+                         height_px=1, media_type="image/jpeg", received_at=NOW, agent_id="box")
+            )  # fmt: skip
+    seen: list[int] = []
+
+    def look() -> None:
+        with database.read() as session:
+            seen.append(session.scalar(text("SELECT count(*) FROM evidence")) or 0)
+
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+        "AND query LIKE '%FROM evidence' AND datname = current_database()"
+    )
+    with database.engine.connect() as maker, database.engine.connect() as watch:
+        week = partitions.Days(day - timedelta(days=1), day + timedelta(days=6))
+        partitions.make(maker, partitions.EVIDENCE, "evidence_p20310303", week)
+        looking = threading.Thread(target=look)
+        looking.start()
+        until = time.monotonic() + 60
+        while not watch.execute(waiting).scalar() and time.monotonic() < until:
+            watch.rollback()
+            time.sleep(0.01)
+        maker.commit()
+        looking.join(60)
+    assert seen == [3]
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_migration_waits_for_another_longer_than_for_any_lock(
+    postgres_settings: Settings,
+) -> None:
+    """One that distributes, or changes a large table, takes more time than a lock may."""
+    quick = {"busy_timeout_ms": 50, "statement_timeout_ms": 100}
+    changed = {"database": postgres_settings.database.model_copy(update=quick)}
+    one, other = Database(postgres_settings), Database(postgres_settings.model_copy(update=changed))
+    migrated = threading.Event()
+
+    def migrate() -> None:
+        schema.upgrade(other.engine)
+        migrated.set()
+
+    with one.engine.connect() as connection, schema._alone(connection):
+        second = threading.Thread(target=migrate)
+        second.start()
+        assert not migrated.wait(1)
+    second.join(60)
+    assert migrated.is_set()
     one.close()
     other.close()
 

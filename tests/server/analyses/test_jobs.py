@@ -88,6 +88,17 @@ def test_every_kind_of_job_ends_with_an_answer(sqlite_site: Site, kind: str) -> 
     assert [f["plate"] for f in answer["findings"]] == expected[kind]
 
 
+@pytest.mark.parametrize("kind", ["companions", "clones", "nocturnal", "transit", "hidden"])
+def test_a_city_in_which_nothing_passed_has_an_answer_too(sqlite_site: Site, kind: str) -> None:
+    """A new server, or one that was out for days: the night's job finds nothing and does not fail."""
+    officer = sqlite_site.as_role("officer")
+    job = start(officer, kind)
+    work(sqlite_site)
+    answer = opened(officer, job)
+    assert answer["job"]["state"] == "done", answer["job"]
+    assert answer["findings"] == []
+
+
 def test_findings_are_shown_with_the_readers_present_eyes(sqlite_site: Site) -> None:
     site = sqlite_site
     sent(site, *drive(ME, range(5)), *drive(FRIEND, range(5), 8))

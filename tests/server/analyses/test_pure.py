@@ -21,6 +21,7 @@ from server.analyses.clones import (
     take_apart,
 )
 from server.analyses.companions import (
+    CellCounts,
     CompanionRules,
     cell_of,
     coincidences_of,
@@ -240,7 +241,7 @@ def test_a_companion_outranks_a_bus_that_was_met_more_often() -> None:
         for plate in ("鲁H20002", "鲁H30003")
     }
     ranked = rank_companions(
-        mine, found, cells, timedelta(days=4), CompanionRules(min_surprise=0.0)
+        mine, found, CellCounts.of(cells), timedelta(days=4), CompanionRules(min_surprise=0.0)
     )
     assert len(found["鲁H30003"]) > len(found["鲁H20002"])
     assert ranked[0].plate == "鲁H20002"
@@ -267,12 +268,13 @@ def test_a_meeting_in_a_queue_weighs_less() -> None:
     mine = ride("鲁H10001", 0, 0)
     queue = [s for n in range(30) for s in ride(f"鲁H4{n:04d}", 0, n + 1)]
     alone = ride("鲁H40000", 0, 1)
-    rules = CompanionRules(min_surprise=0.0)
+    rules, nothing = CompanionRules(min_surprise=0.0), CellCounts.of({})
     crowded = rank_companions(
-        mine, {"鲁H40000": coincidences_of(mine, queue, 60.0)["鲁H40000"]}, {},
+        mine, {"鲁H40000": coincidences_of(mine, queue, 60.0)["鲁H40000"]}, nothing,
         timedelta(days=7), rules,
     )  # fmt: skip
-    quiet = rank_companions(mine, coincidences_of(mine, alone, 60.0), {}, timedelta(days=7), rules)
+    beside = coincidences_of(mine, alone, 60.0)
+    quiet = rank_companions(mine, beside, nothing, timedelta(days=7), rules)
     assert crowded[0].surprise < quiet[0].surprise
 
 

@@ -32,19 +32,22 @@ pytestmark = [
 BEGIN = datetime(2025, 6, 2, tzinfo=UTC)
 
 
+FEW = (
+    ("spark.sql.shuffle.partitions", "2"),
+    ("spark.sql.adaptive.enabled", "false"),
+    ("spark.sql.codegen.wholeStage", "false"),
+    ("spark.sql.codegen.factoryMode", "NO_CODEGEN"),
+    ("spark.driver.host", "127.0.0.1"),
+    ("spark.driver.bindAddress", "127.0.0.1"),
+    ("spark.ui.showConsoleProgress", "false"),
+)
+"""For a handful of rows: two hundred parts of them, each compiled anew, take a minute."""
+
+
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
     """A session that uses little of the machine."""
-    few = [
-        ("spark.sql.shuffle.partitions", "2"),
-        ("spark.sql.adaptive.enabled", "false"),
-        ("spark.sql.codegen.wholeStage", "false"),
-        ("spark.sql.codegen.factoryMode", "NO_CODEGEN"),
-        ("spark.driver.host", "127.0.0.1"),
-        ("spark.driver.bindAddress", "127.0.0.1"),
-        ("spark.ui.showConsoleProgress", "false"),
-    ]
-    with mining_spark.spark_session("local[2]", few) as session:
+    with mining_spark.spark_session("local[2]", FEW) as session:
         yield session
 
 
@@ -105,9 +108,12 @@ def test_flow_is_what_polars_counts(spark: Any, day: Path) -> None:
 
 
 def test_a_worker_process_on_the_cluster_leaves_the_findings_of_this_machine(
-    sqlite_site: Site,
+    sqlite_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The real process: claim, day files, a cluster of its own, findings kept; it ends by itself."""
+    defaults = "".join(f"{name} {value}\n" for name, value in FEW)
+    (tmp_path / "spark-defaults.conf").write_text(defaults, encoding="ascii")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     site = sqlite_site
     sent(site, *drive(ME, range(5)), *drive(FRIEND, range(4), 8), *drive(STRANGER, range(2), 9))
     officer = site.as_role("officer")

@@ -1,0 +1,1 @@
+"""Where each plate was, packed by plate and partition: read for routes and analyses over months."""

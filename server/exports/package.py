@@ -8,10 +8,8 @@ import hashlib
 import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
 
@@ -19,22 +17,10 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from PIL import Image, UnidentifiedImageError
 
-from server.errors import Unavailable
+from server.exports.fonts import Font
 from server.passages.pictures import EvidenceView
 from server.passages.view import PassageView
 
-MAX_PASSAGES = 100
-
-_FONTS: tuple[tuple[str, int], ...] = (
-    # the number of the simplified Chinese face in a collection
-    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", 2),
-    ("/usr/share/fonts/google-noto-cjk/NotoSansCJK-Regular.ttc", 2),
-    ("/usr/share/fonts/noto-cjk/NotoSansCJK-Regular.ttc", 2),
-    ("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc", 0),
-    ("/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc", 0),
-    ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf", 0),
-    ("C:/Windows/Fonts/msyh.ttc", 0),
-)
 _LABELS: tuple[tuple[str, str], ...] = (
     ("plate", "号牌"),
     ("captured_at", "过车时间"),
@@ -49,29 +35,6 @@ _LABELS: tuple[tuple[str, str], ...] = (
 )
 _ROLES = {"scene": "全景图", "vehicle": "车辆图", "plate": "号牌图"}
 _INTACT, _MISSING, _ALTERED = "与存储的 SHA-256 一致", "图片缺失", "与存储的 SHA-256 不一致"
-
-
-@dataclass(frozen=True, slots=True)
-class Font:
-    """A font file that holds Chinese, and the number of its face."""
-
-    path: Path
-    number: int
-
-
-def chinese_font(chosen: Path | None) -> Font:
-    """The font that is chosen, or one that the system has.
-
-    Raises:
-        Unavailable: there is none; the installer acts.
-    """
-    candidates = [(str(chosen), 0)] if chosen is not None else _FONTS
-    for path, number in candidates:
-        if Path(path).is_file():
-            return Font(Path(path), number)
-    raise Unavailable(
-        "no Chinese font for the PDF: install fonts-noto-cjk, or set export.font_file"
-    )
 
 
 def write_package(  # noqa: PLR0913 - what, where to, with which parts

@@ -10,8 +10,12 @@ from pydantic import AwareDatetime
 
 from server.auth.guards import ClientAddress, Officer
 from server.context import Context
-from server.exports.package import MAX_PASSAGES
-from server.exports.service import ExportedFile, export_package, export_passages
+from server.exports.service import (
+    MAX_PASSAGES,
+    ExportedFile,
+    export_package,
+    export_passages,
+)
 from server.exports.trajectory import export_trajectory
 from server.passages.lookup import Inquiry
 from server.passages.routes import AskedPassages

@@ -19,13 +19,15 @@ from sqlalchemy.orm import Session
 from server.auth.sight import Sight
 from server.context import AppContext
 from server.errors import InvalidRequest, NotFound
-from server.exports.package import MAX_PASSAGES, chinese_font, write_package
+from server.exports.fonts import chinese_font
 from server.exports.tables import WRITERS
 from server.holds import hold_passages
 from server.passages.lookup import Inquiry, accounted_sight, asked, in_utc, record, stated
 from server.passages.search import PassageQuery, get_passage, search_passages
 from server.passages.view import PassageSummary
 
+MAX_PASSAGES = 100
+"""Of one evidence package."""
 _PAGE = 1_000
 _IN_MEMORY_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 16
@@ -96,6 +98,9 @@ def export_package(
         NotFound: one that does not exist, or that he may not see.
         Unavailable: there is no font for it.
     """
+    # what lays out pages takes a tenth of a server's start, and few ask for any
+    from server.exports.package import write_package  # noqa: PLC0415
+
     purpose = stated(inquiry, context.settings)
     wanted = tuple(dict.fromkeys(passage_ids))
     if not 1 <= len(wanted) <= MAX_PASSAGES:

@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
-import xlsxwriter
-
 from server.passages.view import PassageSummary
 
 Cell = str | int | float | None
@@ -97,6 +95,8 @@ def write_xlsx(
     file: IO[bytes], passages: Iterable[PassageSummary], zone: ZoneInfo, about: Mapping[str, str]
 ) -> int:
     """Write XLSX, one sheet of passages and one that says what they are, and count the rows."""
+    import xlsxwriter  # noqa: PLC0415 - as export_package
+
     book = xlsxwriter.Workbook(
         file,
         {

@@ -5,8 +5,6 @@ byte leaves, with the file's hash, as of every export.
 """
 
 import json
-import warnings
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,12 +12,12 @@ from zoneinfo import ZoneInfo
 from server.auth.sight import sight_of
 from server.context import AppContext
 from server.errors import InvalidRequest
-from server.exports.package import Font, Pages, chinese_font, local
+from server.exports.fonts import chinese_font
 from server.exports.service import PDF, ExportedFile, about_of, made_of, new_file, said_of
 from server.passages.lookup import Inquiry, in_utc, record, stated
 from server.passages.patterns import normal_pattern
 from server.trajectories.drawing import geojson, gpx, kml
-from server.trajectories.route import Leg, Trajectory
+from server.trajectories.route import Trajectory
 from server.trajectories.service import look_alikes_of, trajectory_of
 
 MEDIA_TYPES: Final = {
@@ -27,12 +25,6 @@ MEDIA_TYPES: Final = {
     "gpx": "application/gpx+xml",
     "kml": "application/vnd.google-earth.kml+xml",
     "pdf": PDF,
-}
-_FLAGS: Final = {
-    "believable": "正常",
-    "fast": "偏快",
-    "slow": "偏慢（停留或漏拍）",
-    "impossible": "不可能（套牌或时钟）",
 }
 
 
@@ -70,6 +62,7 @@ def export_trajectory(  # noqa: PLR0913 - whose route, of when, for whom, as wha
             look_alikes=look_alikes_of(
                 session, whole, inquiry.now, context.plates, settings.trajectory
             ),
+            details=False,
         )  # fmt: skip
     name = f"trajectory-{inquiry.now:%Y%m%d-%H%M%S}.{ending}"
     with new_file() as file:
@@ -90,56 +83,9 @@ def _written(context: AppContext, trajectory: Trajectory, inquiry: Inquiry, endi
         return json.dumps(geojson(trajectory), ensure_ascii=False).encode()
     if ending in {"gpx", "kml"}:
         return gpx(trajectory) if ending == "gpx" else kml(trajectory)
+    # see export_package
+    from server.exports.route_report import report_of  # noqa: PLC0415
+
     font = chinese_font(context.settings.export.font_file)
     zone = ZoneInfo(context.settings.display.time_zone)
-    return _report(trajectory, about_of(inquiry, context), font, zone, inquiry.now)
-
-
-def _report(
-    trajectory: Trajectory, about: Mapping[str, str], font: Font, zone: ZoneInfo, made_at: datetime
-) -> bytes:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fonts' optional tables
-        pdf = Pages(font)
-        pdf.set_creation_date(made_at)
-        pdf.set_title("车辆轨迹")
-        pdf.add_page()
-        pdf.line_of(f"车辆轨迹  {trajectory.plate}", 18, 13)
-        pdf.line_of("Route of a vehicle", 11, 9)
-        for name, value in about.items():
-            pdf.fact(name, value)
-        pdf.fact("过车 / 出行 / 里程", f"{len(trajectory.stops)} / {len(trajectory.trips)} / "
-                 f"{trajectory.distance_m / 1000:.1f} km")  # fmt: skip
-        if trajectory.vehicles > 1:
-            pdf.text_of("同一号牌出现在不同车辆上，或有识读错误：以 车辆 # 区分。", 10)
-        into: dict[int, list[Leg]] = {}
-        for leg in trajectory.legs:
-            into.setdefault(leg.to_number, []).append(leg)
-        for stop in trajectory.stops:
-            for leg in into.get(stop.number, ()):
-                pdf.text_of(_leg_said(leg), 8)
-            vehicle = f"  车辆 #{stop.vehicle}" if trajectory.vehicles > 1 else ""
-            misread = f"  识读为 {stop.read_as}" if stop.read_as else ""
-            clock = f"  时钟快 {stop.clock_offset_s:.0f} s" if stop.clock_offset_s else ""
-            pdf.line_of(
-                f"{stop.number}.  {local(stop.first_seen_at, zone)}  {stop.place.name}"
-                f"{vehicle}{misread}{clock}",
-                10,
-                7,
-            )
-        pdf.ln(3)
-        pdf.text_of("推断的卡口没有拍到该车，仅为可能经过，并注明概率。"
-                    "Inferred checkpoints did not see the vehicle.", 9)  # fmt: skip
-        return bytes(pdf.output())
-
-
-def _leg_said(leg: Leg) -> str:
-    said = f"      ↓ {leg.distance_m / 1000:.1f} km  {leg.duration_s / 60:.1f} min"
-    if leg.speed_kmh is not None:
-        said += f"  {leg.speed_kmh:.0f} km/h"
-    said += f"  {_FLAGS[leg.flag]}"
-    if leg.between:
-        said += "  推断经过 " + "、".join(
-            f"{one.place.name} ({one.probability:.0%})" for one in leg.between
-        )
-    return said
+    return report_of(trajectory, about_of(inquiry, context), font, zone, inquiry.now)

@@ -14,9 +14,6 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import IO, Any
 
-import openpyxl
-import xlsxwriter
-from openpyxl.utils.exceptions import InvalidFileException
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -158,6 +155,8 @@ def write_entries(file: IO[bytes], entries: Iterable[EntryView], ending: str) ->
         text.flush()
         text.detach()
         return len(rows)
+    import xlsxwriter  # noqa: PLC0415 - as _xlsx
+
     book = xlsxwriter.Workbook(file, {"in_memory": True})
     sheet = book.add_worksheet("布控")
     for line, row in enumerate([list(COLUMNS), *rows]):
@@ -277,6 +276,10 @@ def _csv(content: bytes) -> Iterator[list[str]]:
 
 
 def _xlsx(content: bytes) -> Iterator[list[str]]:
+    # few read one in, and every start of a server would wait for it
+    import openpyxl  # noqa: PLC0415
+    from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             if sum(one.file_size for one in packed.infolist()) > _MAX_UNPACKED:

@@ -206,7 +206,7 @@ def _look_up(
     attach_seq = attachable(session, inquiry.account, inquiry.case_number)
     stops = route.stops
     duration_s = (stops[-1].last_seen_at - stops[0].first_seen_at).total_seconds() if stops else 0.0
-    beside = _route(session, context, other, wanted, inquiry) if other else None
+    beside = _route(session, context, other, wanted, inquiry, details=False) if other else None
     met = {stop.place.id for stop in beside.stops} if beside is not None else set()
     return {
         "asked": True,
@@ -227,8 +227,14 @@ def _look_up(
     }
 
 
-def _route(
-    session: Session, context: AppContext, plate: str, wanted: PassageQuery, inquiry: Inquiry
+def _route(  # noqa: PLR0913 - of what, asked how, with its pictures or without
+    session: Session,
+    context: AppContext,
+    plate: str,
+    wanted: PassageQuery,
+    inquiry: Inquiry,
+    *,
+    details: bool = True,
 ) -> Trajectory:
     return look_up_trajectory(
         session,
@@ -239,6 +245,7 @@ def _route(
         settings=context.settings,
         traffic=context.traffic.get(session),
         known=context.plates,
+        details=details,
     )
 
 

@@ -7,6 +7,8 @@ import sys
 import pytest
 
 VISION = {"cv2", "onnxruntime", "paddleocr", "paddlex"}
+OF_FEW = {"fpdf", "openpyxl", "osmium", "polars", "pyspark", "xlsxwriter"}
+"""What single requests need: a server starts without."""
 WEB = {"fastapi", "sqlalchemy", "starlette"}
 
 
@@ -21,7 +23,7 @@ def _loaded_by(statement: str) -> set[str]:
     [
         ("import anpr.plate", VISION | WEB | {"numpy", "yaml", "pydantic"}),
         ("import server.wire", VISION | WEB | {"numpy", "anpr", "server.app", "server.tables"}),
-        ("import server.app", VISION | {"anpr.reader", "checkpoint_agent"}),
+        ("import server.app", VISION | {"anpr.reader", "checkpoint_agent"} | OF_FEW),
         ("import checkpoint_agent.agent", WEB | {"paddleocr", "server.app", "server.tables"}),
         ("import anpr.reader", WEB | {"paddleocr", "pydantic", "httpx"}),
     ],

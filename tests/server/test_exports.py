@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from server.checkpoints.service import CheckpointPlace, put_checkpoint
 from server.errors import Unavailable
-from server.exports.package import chinese_font
+from server.exports.fonts import chinese_font
 from server.exports.tables import column_names, write_csv
 from tests.server.conftest import NOW, PURPOSE, Site, make_passage
 

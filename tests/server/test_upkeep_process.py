@@ -22,10 +22,28 @@ def until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def alive(one: psutil.Process) -> bool:
+    """A process that died stays as a zombie until its parent asks after it: that is no upkeep."""
+    return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+
+
+def spawned(one: psutil.Process) -> bool:
+    """Another child of the server is the tracker of its resources."""
+    try:
+        return alive(one) and "spawn_main" in " ".join(one.cmdline())
+    except psutil.NoSuchProcess:  # it went, or became a zombie, between two looks
+        return False
+
+
 def upkeep_of(server: Process) -> list[psutil.Process]:
-    """The spawned process; another child of the server is the tracker of its resources."""
-    children = psutil.Process(server.process.pid).children()
-    return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+    return [one for one in psutil.Process(server.process.pid).children() if spawned(one)]
+
+
+def ended(one: psutil.Process) -> bool:
+    try:
+        return not alive(one)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def failures(server: Process) -> bool:
@@ -45,5 +63,5 @@ def test_it_comes_back_and_never_outlives_its_server(postgres_settings: Settings
         assert server.post(make_passage()).status_code == 200
         server.process.kill()
         server.process.wait()
-        until(lambda: not second.is_running(), "it outlived its server")
+        until(lambda: ended(second), "it outlived its server")
     assert any("starting it again" in line for line in server.errors)

@@ -22,6 +22,8 @@ BEAM_WIDTH: Final = 12
 _CONSIDERED_FROM: Final = 0.002
 """A character less probable than this in a step starts no hypothesis there."""
 _MOST_PER_STEP: Final = 6
+_FEW: Final = 3
+"""Beams that are not worth choosing among."""
 _HOPELESS: Final = 1e-5
 """A hypothesis so much less probable than the best is given up: the prior, which weighs texts 1 to
 50, cannot save it."""
@@ -31,7 +33,9 @@ _MOST_ALTERNATIVES: Final = 5
 
 
 Beams = dict[str, tuple[float, float]]
+"""Prefix to its probabilities of ending in a blank and of ending in its last character."""
 _NEVER: Final = (0.0, 0.0)
+_NOTHING_YET: Final[Beams] = {"": (1.0, 0.0)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +133,10 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
     """The most probable texts with their probabilities, best first (prefix beam search).
 
     At most ``width`` of them; "" is one if it is probable. The probabilities add up to at most 1.
+
+    A step that considers nothing is a blank, and what is on either side of a blank does not know of
+    the other. So each run of steps between two blanks is searched by itself, where there is hardly
+    ever more than one character to consider, and the runs' texts are strung together.
     """
     settled = _only_hypothesis(lattice)
     if settled is not None:
@@ -136,58 +144,80 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
     options = _options(lattice)
     # From here on a character is its column among those considered anywhere, and a prefix a string
     # of such columns: strings are joined and looked up faster than tuples.
-    classes = sorted({cls for some in options for cls in some})
-    column = {cls: i for i, cls in enumerate(classes)}
+    classes = sorted({cls for some in options.values() for cls in some})
+    column = {cls: chr(i) for i, cls in enumerate(classes)}
     table = lattice.probabilities.take(classes, axis=1).tolist()
     blanks = lattice.probabilities[:, BLANK].tolist()
-    # prefix -> (probability of ending in a blank, of ending in its last character)
-    beams: Beams = {"": (1.0, 0.0)}
-    free_from = 0
-    for step, some in enumerate(options):
-        if some:
-            if free_from < step:  # most steps, by far: between characters
-                beams = _unchanged(beams, table[free_from:step], blanks[free_from:step])
-            grown = _grown(beams, table[step], blanks[step], [column[cls] for cls in some])
-            beams = _strongest(grown, width)
-            free_from = step + 1
-    if free_from < len(options):
-        beams = _unchanged(beams, table[free_from:], blanks[free_from:])
-    return _as_texts(beams, [lattice.alphabet[c] for c in classes])
+    between = 1.0
+    for step, blank in enumerate(blanks):
+        if step not in options and step - 1 not in options:
+            between *= blank
+    texts = {"": between}
+    beams: Beams = {}
+    for step, some in options.items():
+        after = step + 1
+        begun = [column[cls] for cls in some]
+        if beams or len(begun) > 1 or after in options:
+            beams = _grown(beams or _NOTHING_YET, table[step], blanks[step], begun)
+            beams = _strongest(beams, width)
+        else:  # most runs take one step, and one character is considered
+            beams = {"": (blanks[step], 0.0), begun[0]: (0.0, table[step][ord(begun[0])])}
+        if after == len(blanks):
+            ended = {prefix: a + b for prefix, (a, b) in beams.items()}
+        elif after in options:
+            continue
+        else:
+            ended = _ended(beams, table[after], blanks[after])
+        texts, beams = _strung(texts, ended, width), {}
+    return _as_texts(texts, [lattice.alphabet[c] for c in classes])
 
 
-def _unchanged(beams: Beams, rows: list[list[float]], blanks: list[float]) -> Beams:
-    """The beams after steps in which nothing begins."""
-    after: Beams = {}
-    for prefix, (by_blank, by_char) in beams.items():
-        last = ord(prefix[-1]) if prefix else 0
-        for row, blank in zip(rows, blanks, strict=True):
-            by_blank = (by_blank + by_char) * blank  # noqa: PLW2901 - step by step
-            by_char *= row[last] if prefix else 0.0  # noqa: PLW2901
-        after[prefix] = (by_blank, by_char)
-    return after
+def _ended(beams: Beams, row: list[float], blank: float) -> dict[str, float]:
+    """The probability of each prefix after the step in which nothing begins any more."""
+    return {
+        prefix: (a + b) * blank + b * row[ord(prefix[-1])] if prefix else a * blank
+        for prefix, (a, b) in beams.items()
+    }
 
 
-def _grown(beams: Beams, row: list[float], blank: float, options: list[int]) -> Beams:
+def _strung(texts: dict[str, float], run: dict[str, float], width: int) -> dict[str, float]:
+    """Each text with each of a run's behind it, at most ``width`` of them and none hopeless."""
+    hopeless = max(texts.values()) * max(run.values()) * _HOPELESS
+    longer: dict[str, float] = {}
+    for more, q in run.items():
+        for text, p in texts.items():
+            if p * q > hopeless:
+                whole = text + more
+                longer[whole] = longer.get(whole, 0.0) + p * q
+    if len(longer) <= width:
+        return longer
+    best = sorted([(p, text) for text, p in longer.items()], reverse=True)
+    return {text: p for p, text in best[:width]}
+
+
+def _grown(beams: Beams, row: list[float], blank: float, options: list[str]) -> Beams:
     """The beams after one more step, in which ``options`` may begin."""
     grown: Beams = {}
     found = grown.get
-    new = [(cls, chr(cls), row[cls]) for cls in options]
+    new = [(char, row[ord(char)]) for char in options]
     for prefix, (by_blank, by_char) in beams.items():
         both = by_blank + by_char
-        last = ord(prefix[-1]) if prefix else -1
+        last = prefix[-1:]
         stay_blank, stay_char = found(prefix, _NEVER)
-        repeated = by_char * row[last] if prefix else 0.0
+        repeated = by_char * row[ord(last)] if last else 0.0
         grown[prefix] = (stay_blank + both * blank, stay_char + repeated)
-        for cls, char, value in new:
+        for char, value in new:
             longer = prefix + char
             grown_blank, grown_char = found(longer, _NEVER)
-            source = by_blank if cls == last else both
+            source = by_blank if char == last else both
             grown[longer] = (grown_blank, grown_char + source * value)
     return grown
 
 
 def _strongest(beams: Beams, width: int) -> Beams:
     """At most so many beams, and none that is hopeless beside the best."""
+    if len(beams) <= _FEW:
+        return beams
     hopeless = max([a + b for a, b in beams.values()]) * _HOPELESS
     kept = {prefix: both for prefix, both in beams.items() if both[0] + both[1] > hopeless}
     if len(kept) <= width:
@@ -208,23 +238,25 @@ def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
     return Hypothesis(text, min(1.0, math.prod(peaks)))
 
 
-def _options(lattice: Lattice) -> list[list[int]]:
-    """For each step the classes worth considering there, the most probable ones first."""
+def _options(lattice: Lattice) -> dict[int, list[int]]:
+    """The classes worth considering in each step that has some, the most probable ones first."""
     found: dict[int, list[tuple[int, float]]] = {}
     for step, cls, value in lattice.entries:
         if value >= _CONSIDERED_FROM and cls != BLANK:
             found.setdefault(step, []).append((cls, value))
-    options: list[list[int]] = [[]] * len(lattice.probabilities)
-    for step, some in found.items():
-        options[step] = [cls for cls, _ in sorted(some, key=_less_probable)[:_MOST_PER_STEP]]
-    return options
+    return {
+        step: [cls for cls, _ in sorted(some, key=_less_probable)[:_MOST_PER_STEP]]
+        if len(some) > 1
+        else [some[0][0]]
+        for step, some in found.items()
+    }
 
 
-def _as_texts(beams: Beams, characters: Sequence[str]) -> list[Hypothesis]:
+def _as_texts(texts: dict[str, float], characters: Sequence[str]) -> list[Hypothesis]:
     by_text: dict[str, float] = {}
-    for prefix, (by_blank, by_char) in beams.items():
-        text = "".join([characters[ord(c)] for c in prefix])
-        by_text[text] = by_text.get(text, 0.0) + by_blank + by_char
+    for columns, p in texts.items():
+        text = "".join([characters[ord(c)] for c in columns])
+        by_text[text] = by_text.get(text, 0.0) + p
     found = [Hypothesis(text, min(1.0, p)) for text, p in by_text.items() if p > 0]
     return sorted(found, key=lambda h: (-h.probability, h.text))
 

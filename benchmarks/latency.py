@@ -122,16 +122,12 @@ class Clock:
 
         return run
 
-    def median_ms(self, name: str) -> float:
-        """The median over frames of the time under a name."""
-        return statistics.median(frame.get(name, 0.0) for frame in self.frames)
-
 
 @contextmanager
-def watched(clock: Clock) -> Iterator[None]:
-    """Time the parts of the reader and every run of a network while this lasts."""
+def watched(clock: Clock, also: Sequence[tuple[Any, str, str]] = ()) -> Iterator[None]:
+    """Time every run of a network while this lasts, and those parts of the reader."""
     with ExitStack() as stack:
-        for owner, attribute, name in _PARTS:
+        for owner, attribute, name in also:
             original = getattr(owner, attribute)
             stack.enter_context(patch.object(owner, attribute, clock.timed(original, name)))
         run = Network.run
@@ -144,22 +140,40 @@ def watched(clock: Clock) -> Iterator[None]:
 
 
 def parts(reader: PlateReader, images: Sequence[Picture], rounds: int) -> dict[str, Any]:
-    """Where the time of a frame goes (medians), and the share outside ``session.run``."""
+    """Where the time of a frame goes (medians), and the share outside ``session.run``.
+
+    The share is of frames in which nothing but the networks' runs is timed: each part's clock would
+    count as outside of them, too.
+    """
+    apart = _clocked(reader, images, rounds, _PARTS).frames
+    outside = [
+        1 - sum(ms for name, ms in frame.items() if name.startswith("session.run")) / frame["frame"]
+        for frame in _clocked(reader, images, rounds).frames
+    ]
+    names = sorted({name for frame in apart for name in frame})
+    return {
+        "median_ms": {
+            name: round(statistics.median(frame.get(name, 0.0) for frame in apart), 3)
+            for name in names
+        },
+        "share_outside_session_run": round(statistics.median(outside), 4),
+    }
+
+
+def _clocked(
+    reader: PlateReader,
+    images: Sequence[Picture],
+    rounds: int,
+    also: Sequence[tuple[Any, str, str]] = (),
+) -> Clock:
+    """Frames read with the clock running, after one warm-up of each."""
     clock = Clock()
-    with watched(clock):
+    with watched(clock, also):
         for image in [*images, *(list(images) * rounds)]:
             clock.next_frame()
             clock.timed(reader.read, "frame")(image)
     del clock.frames[: len(images)]
-    names = sorted({name for frame in clock.frames for name in frame})
-    outside = [
-        1 - sum(ms for name, ms in frame.items() if name.startswith("session.run")) / frame["frame"]
-        for frame in clock.frames
-    ]
-    return {
-        "median_ms": {name: round(clock.median_ms(name), 3) for name in names},
-        "share_outside_session_run": round(statistics.median(outside), 4),
-    }
+    return clock
 
 
 def beside_raw(

@@ -76,6 +76,7 @@ the right one was probably not considered."""
 
 _COLOR_DOUBT: Final = 0.03
 """Part of the colour's probability spread over all colours: colour networks are too sure."""
+_GROUNDS: Final = tuple(c for c in PlateColor if c is not PlateColor.UNKNOWN)
 
 _STANDARD: Final = tuple(x / 440 for x in (38, 95, 174, 231, 288, 345, 402))
 """Centres of the characters of a one-row plate 440 mm wide, in parts of its width (GA 36)."""
@@ -127,12 +128,12 @@ def decode(hypotheses: Sequence[Hypothesis], colors: Mapping[PlateColor, float])
     """
     ground = _doubted(colors)
     found = _by_text(hypotheses, ground)
-    nothing = sum(h.probability for h in hypotheses if not _spelling(h.text))
+    nothing = sum([h.probability for h in hypotheses if not _spelling(h.text)])
     if nothing >= max((weight for weight, _ in found.values()), default=0.0):
         color = max(ground, key=lambda c: ground[c])
         return Decoded(parse("", color), 0.0, (), "", ())
-    missing = max(0.0, 1.0 - sum(h.probability for h in hypotheses)) * _MISSING
-    total = sum(weight for weight, _ in found.values()) + nothing + missing
+    missing = max(0.0, 1.0 - sum([h.probability for h in hypotheses])) * _MISSING
+    total = sum([weight for weight, _ in found.values()]) + nothing + missing
     text = max(found, key=lambda t: (found[t][0], t))
     weight, source = found[text]
     worth = _worth(text)
@@ -187,11 +188,8 @@ def _doubted(colors: Mapping[PlateColor, float]) -> dict[PlateColor, float]:
     total = sum(colors.values())
     if total <= 0:
         return {PlateColor.UNKNOWN: 1.0}
-    every = [c for c in PlateColor if c is not PlateColor.UNKNOWN]
-    return {
-        c: (1 - _COLOR_DOUBT) * colors.get(c, 0.0) / total + _COLOR_DOUBT / len(every)
-        for c in every
-    }
+    known, doubt = (1 - _COLOR_DOUBT) / total, _COLOR_DOUBT / len(_GROUNDS)
+    return {c: known * colors.get(c, 0.0) + doubt for c in _GROUNDS}
 
 
 def plausibility(text: str, color: PlateColor) -> float:

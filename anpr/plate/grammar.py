@@ -160,6 +160,7 @@ def is_chinese_character(char: str) -> bool:
     return "一" <= char <= "鿿"
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str, color: PlateColor = PlateColor.UNKNOWN) -> PlateNumber:
     """What kind of plate a normalised text on a ground of this colour is.
 

@@ -132,8 +132,7 @@ def test_a_clock_adds_up_within_a_frame_and_starts_anew_with_the_next():
         for _ in range(times):
             work()
     assert clock.frames[1]["work"] > clock.frames[0]["work"]
-    assert clock.median_ms("work") == sorted(f["work"] for f in clock.frames)[1]
-    assert clock.median_ms("never") == 0.0
+    assert "never" not in clock.frames[1]
 
 
 def test_bf16_keeps_eight_bits_of_a_number_and_rounds_to_the_nearest():

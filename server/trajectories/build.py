@@ -16,6 +16,7 @@ from server.checkpoints.service import CheckpointPlace
 from server.passages.view import PassageView
 from server.trajectories.judging import (
     EARTH_RADIUS_M,
+    Look,
     Yardstick,
     distance_m,
     judge,
@@ -187,11 +188,15 @@ def _searches(stops: Sequence[Stop], yard: Yardstick) -> dict[int, _Search]:
     return found
 
 
-def _ways(
-    start: Stop, end: Stop, yard: Yardstick, before: str | None, asked: Asked | None
+def _ways(  # noqa: PLR0913, PLR0917 - the leg, what it is held against, how to search
+    start: Stop,
+    end: Stop,
+    look: Look,
+    traffic: Traffic | None,
+    before: str | None,
+    asked: Asked | None,
 ) -> tuple[Path, ...]:
     """The ways that the leg may have gone, likeliest first."""
-    traffic, look = yard.traffic, yard.seen(start, end)
     if traffic is None or start.place.id == end.place.id or not 0 < look.seconds <= LONGEST_S:
         return ()
     links = traffic.links
@@ -203,13 +208,14 @@ def _ways(
 def _leg(start: Stop, end: Stop, yard: Yardstick, before: str | None, search: _Search) -> Leg:
     """Judge a leg, and say what was passed unseen if that is to be searched for."""
     traffic = yard.traffic
-    metres, seconds, _, expected, flag = yard.seen(start, end)
+    look = yard.seen(start, end)
+    metres, seconds, _, expected, flag = look
     paths: Sequence[Path] = ()
     # of a way that is known, and a leg that is a stay or nobody's, nothing would come of a search
     if search.wanted and (
         expected is None or not (flag == "impossible" or _is_stay(start, end, seconds, expected))
     ):
-        paths = _ways(start, end, yard, before, search.asked)
+        paths = _ways(start, end, look, traffic, before, search.asked)
     if expected is None and paths:
         expected = paths[0].expected
         flag = judge(metres, seconds, yard.rules, expected)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
+from server.checkpoints.service import CheckpointPlace
 from server.trajectories.route import LegFlag, RouteRules, Stop, Traffic
-from server.trajectories.sketch import Expected, PairTimes, time_class
+from server.trajectories.sketch import Expected, time_class
 
 EARTH_RADIUS_M = 6_371_008.8
 MIN_IMPOSSIBLE_M = 500.0
@@ -78,22 +79,16 @@ class Yardstick:
         """Without ``traffic`` by distance and speed alone."""
         self.rules = rules
         self.traffic = traffic
-        self._pairs: dict[tuple[str, str], tuple[float, PairTimes | None]] = {}
+        self._ways: dict[tuple[str, str, int], tuple[float, Expected | None]] = {}
+        self._metres: dict[tuple[str, str], float] = {}
+        self._classes: dict[int, int] = {}
         self._looks: dict[tuple[int, int], Look] = {}
-        self._zone = traffic.zone if traffic is not None else UTC
 
     def look(self, start: Stop, end: Stop) -> Look:
         """Hold a vehicle that made both stops against what is known; any two stops."""
-        metres, pair = self._pair(start, end)
         seconds = seconds_between(start, end)
-        when, known = 0, None
-        if self.traffic is not None:
-            # clocks on the wall differ by quarters of an hour, and classes change on the half
-            when = _class_of(int(start.last_seen_at.timestamp()) // _QUARTER_S, self._zone)
-            if pair is not None:
-                known = pair.expected(when)
-                if known.n < KNOWN:
-                    known = None
+        when = self._when(start.last_seen_at)
+        metres, known = self._way(start.place, end.place, when)
         return Look(metres, seconds, when, known, judge(metres, seconds, self.rules, known))
 
     def seen(self, start: Stop, end: Stop) -> Look:
@@ -104,17 +99,33 @@ class Yardstick:
             found = self._looks[key] = self.look(start, end)
         return found
 
-    def _pair(self, start: Stop, end: Stop) -> tuple[float, PairTimes | None]:
-        a, b = start.place, end.place
-        found = self._pairs.get((a.id, b.id))
+    def _when(self, at: datetime) -> int:
+        """The class of a time; 0 without traffic."""
+        if self.traffic is None:
+            return 0
+        # clocks on the wall differ by quarters of an hour, and classes change on the half
+        quarter = int(at.timestamp()) // _QUARTER_S
+        found = self._classes.get(quarter)
         if found is None:
-            metres = distance_m(a.lat, a.lon, b.lat, b.lon)
-            pair = None
+            found = self._classes[quarter] = _class_of(quarter, self.traffic.zone)
+        return found
+
+    def _way(
+        self, a: CheckpointPlace, b: CheckpointPlace, when: int
+    ) -> tuple[float, Expected | None]:
+        """How far it is, and what it takes at such a time if that is known well enough."""
+        found = self._ways.get((a.id, b.id, when))
+        if found is None:
+            metres = self._metres.get((a.id, b.id))
+            if metres is None:
+                metres = self._metres[a.id, b.id] = distance_m(a.lat, a.lon, b.lat, b.lon)
+            known: Expected | None = None
             if self.traffic is not None and a.id != b.id:
                 pair = self.traffic.links.model.times.get(a.id, {}).get(b.id)
-                if pair is not None and pair.n < KNOWN:
-                    pair = None
-            found = self._pairs[a.id, b.id] = metres, pair
+                if pair is not None and pair.n >= KNOWN:
+                    expected = pair.expected(when)
+                    known = expected if expected.n >= KNOWN else None
+            found = self._ways[a.id, b.id, when] = metres, known
         return found
 
 

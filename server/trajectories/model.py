@@ -48,6 +48,7 @@ class TravelModel:
         self.starts = starts
         self._first: dict[str, dict[str, float]] = {}
         self._arrivals: dict[str, int] | None = None
+        self._departures: dict[str, int] = {}
         through: dict[str, list[tuple[str, Mapping[str, int]]]] = {}
         for (before, here), onward in turns.items():
             through.setdefault(here, []).append((before, onward))
@@ -85,10 +86,14 @@ class TravelModel:
         found = pair.expected(when) if pair is not None and pair.n else None
         return found if found is not None and found.n else None
 
-    def departures(self, here: str) -> float:
+    def departures(self, here: str) -> int:
         """How many were seen to leave from here, to anywhere or for good."""
-        onward = self.times.get(here, {})
-        return sum(pair.n for pair in onward.values()) + self.ends.get(here, 0)
+        found = self._departures.get(here)
+        if found is None:
+            onward = self.times.get(here, {})
+            found = sum(pair.n for pair in onward.values()) + self.ends.get(here, 0)
+            self._departures[here] = found
+        return found
 
     def entry_share(self, here: str) -> float:
         """Of those seen here, the share that came from nowhere; 0 where few were seen."""

@@ -8,6 +8,7 @@ from sqlalchemy import Row, Text, type_coerce
 
 from server.checkpoints.service import CheckpointPlace
 from server.detail import unpack
+from server.packed.sightings import COLUMNS as SEEN
 from server.packed.sightings import Row as Seen
 from server.passages.view import COLUMNS, PassageView, view_of
 from server.tables import Passage
@@ -36,6 +37,8 @@ PACKED: Final = (
 )
 """What a statement selects whose rows become :class:`StoredPassage`: every column, details packed."""
 _NAMES: Final = frozenset(field.name for field in fields(PassageView))
+_SEEN: Final = {column.key: place for place, column in enumerate(SEEN) if column.key in _NAMES}
+"""Where in a row of what was seen each of its fields stands."""
 
 
 class StoredPassage(PassageView):
@@ -74,19 +77,20 @@ class StoredPassage(PassageView):
 class SeenPassage(PassageView):
     """A passage of which only that is known which a route is built of; nothing of its pictures."""
 
-    __slots__ = ()
+    __slots__ = ("_row",)
 
     def __init__(self, row: Seen, place: CheckpointPlace) -> None:
         """``row`` as :mod:`server.packed.sightings` reads it."""
-        plate, captured_at, passage_id, _, plate_color, plate_kind, vehicle_color = row[:7]
         keep = object.__setattr__
+        keep(self, "_row", row)
         keep(self, "checkpoint", place)
-        keep(self, "passage_id", passage_id)
-        keep(self, "plate", plate)
-        keep(self, "plate_color", plate_color)
-        keep(self, "plate_kind", plate_kind)
-        keep(self, "plate_score", row[9])
-        keep(self, "captured_at", captured_at)
-        keep(self, "vehicle_color", vehicle_color)
-        keep(self, "direction", row[7])
-        keep(self, "lane", row[8])
+        keep(self, "captured_at", row[1])
+        keep(self, "passage_id", row[2])
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there yet, which is asked of few: fill it in."""
+        if name not in _SEEN:
+            raise AttributeError(name)
+        value = self._row[_SEEN[name]]
+        object.__setattr__(self, name, value)
+        return value

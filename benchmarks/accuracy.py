@@ -8,7 +8,8 @@ text several machines agreed on. Frames without any text are left out. A labelle
 if a returned plate overlaps it (intersection over union of upright boxes at least 0.3; where the
 label has no place, if any plate is returned). It is *exact* if the best overlapping plate has the
 labelled text, whole, and *exact without province* if it has it from the second character on.
-Frames on which something was drawn (``overlay``) form groups of their own, named ``…/overlay``.
+Frames on which something was drawn (``overlay``) form groups of their own, named ``…/overlay``. Plates
+of the military series withdrawn by 2012 count in their groups, and apart: nobody has to read them.
 The time is that of ``PlateReader.read`` alone, picture decoding excluded, after a warm-up.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 from anpr import Box, PlateRead, PlateReader, load_reader
 from anpr.errors import WeightsError
 from anpr.picture import load_picture
-from anpr.plate import normalise
+from anpr.plate import RETIRED, normalise
 from anpr.recogniser import ENGINES
 from anpr.weights import load_model, models_folder
 from benchmarks import calibration
@@ -161,11 +162,18 @@ def by_group(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
     together = {
         "chinese (not overlay)": [o for o in plain if not o.frame.group.startswith("foreign")],
         "street (easypr, learnpaddle, ccpd, duany049, hyperlpr_dataset, misc_cn)": street,
+        "street, series in use": [o for o in street if not _is_withdrawn(o.labelled.text)],
+        "withdrawn military series": [o for o in plain if _is_withdrawn(o.labelled.text)],
         "ccpd2019 and ccpd2020": [o for o in plain if _is_of(o.frame.group, ("ccpd20",))],
         "overlay": [o for o in outcomes if o.frame.overlay],
         "all": list(outcomes),
     }
     return groups | {name: summary(some) for name, some in together.items() if some}
+
+
+def _is_withdrawn(text: str) -> bool:
+    """Whether it is of a military series that no vehicle carries any more (until 2012)."""
+    return text[:1] in set(RETIRED)
 
 
 def _is_of(group: str, sets: Sequence[str]) -> bool:

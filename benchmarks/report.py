@@ -19,6 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 _GROUPS = {
     "chinese (not overlay)": "Chinese, nothing drawn on them",
     "street (easypr, learnpaddle, ccpd, duany049, hyperlpr_dataset, misc_cn)": "– street scenes",
+    "street, series in use": "– street scenes without withdrawn military series",
     "ccpd2019 and ccpd2020": "– CCPD 2019 and 2020 at 480 px width",
     "scenes/special_types": "– special kinds",
     "overlay": "with a box drawn on them",

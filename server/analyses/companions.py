@@ -10,8 +10,10 @@ often each of them passes the same places at the same hour:
 * the coincidences that chance would give are, over every cell (checkpoint, hour of the day) that
   both use, ``n_a * (n_b + 1) * 2 gap / (3600 * days)``; ``n_b`` counts the other's passages there
   that are *not* coincidences, the 1 stands for what a short observation cannot know;
-* divided by the coincidences of a meeting these are the meetings that chance would give, and
-  the Poisson tail over them is the surprise (:mod:`server.analyses.surprise`);
+* divided by the coincidences of a meeting these are the meetings that chance would give, and the
+  tail over them is the surprise (:func:`server.analyses.surprise.uneven_surprise`). Chance is
+  uneven: two buses of a line meet three times as often as their numbers say, by their timetable,
+  and by Poisson's tail they stood above everybody who did travel together;
 * a coincidence in a crowd, with more than ``crowd`` vehicles inside the gap, weighs
   ``crowd_weight``; a meeting weighs as its best coincidence.
 
@@ -29,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.analyses.sighting import Sighting
-from server.analyses.surprise import poisson_surprise
+from server.analyses.surprise import uneven_surprise
 
 Cell = tuple[str, int]
 """Checkpoint and hour of the day (UTC)."""
@@ -199,7 +201,7 @@ def rank_companions(
         )
     if not kept:
         return ()
-    surprise = poisson_surprise(np.array(weights), np.array(expected))
+    surprise = uneven_surprise(np.array(weights), np.array(expected))
     companions = [
         Companion(
             plate=plate,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from server.analyses.companions import CompanionRules
 from server.analyses.sighting import Sighting, without_repeats
-from server.analyses.surprise import poisson_surprise
+from server.analyses.surprise import uneven_surprise
 
 COLUMNS: Final = (
     "plate", "at", "checkpoint_id", "plate_color", "plate_kind", "vehicle_color", "direction",
@@ -169,7 +169,7 @@ def _fewest_meetings(data: Coded, rules: CompanionRules) -> int:
     """
     share = 2.0 * rules.gap_s / (3600.0 * data.days) / 2.0
     for meetings in range(max(1, rules.min_meetings), 4):
-        most = poisson_surprise(np.array([float(meetings)]), np.array([share * meetings]))
+        most = uneven_surprise(np.array([float(meetings)]), np.array([share * meetings]))
         if most[0] >= rules.min_surprise:
             return meetings
     return 4
@@ -207,7 +207,7 @@ def surprising(
     per_meeting = pairs["expected"].to_numpy() * (
         pairs["meetings"].to_numpy() / pairs["count"].to_numpy()
     )
-    surprise = poisson_surprise(pairs["weight"].to_numpy(), per_meeting)
+    surprise = uneven_surprise(pairs["weight"].to_numpy(), per_meeting)
     return (
         pairs.with_columns(pl.Series("surprise", surprise), pl.Series("expected", per_meeting))
         .filter(pl.col("surprise") >= rules.min_surprise)

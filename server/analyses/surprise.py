@@ -42,6 +42,22 @@ def poisson_surprise(count: Floats, expected: Floats) -> Floats:
     return result
 
 
+def uneven_surprise(count: Floats, expected: Floats) -> Floats:
+    """-log10 P(N >= count) where the rate itself is uncertain, elementwise; at least 0.
+
+    Two who drive at the same hours by two timetables meet twice as often as their numbers say, or
+    never. So the rate is thought to be uneven, by a gamma distribution of shape 2 (seven tenths of
+    it up or down), and N is negative binomial (Greenwood and Yule 1920), whose tail is
+    ``p^n (1 + n (1 - p))`` with ``p = expected / (expected + 2)``. Few where hardly one was expected
+    are nearly as surprising as by Poisson; three times as many as many hundredfold less.
+    """
+    n = np.maximum(np.asarray(count, np.float64), 0.0)
+    mean = np.maximum(np.asarray(expected, np.float64), 1e-12)
+    p = mean / (mean + 2.0)
+    found: Floats = -(n * np.log(p) + np.log1p(n * (1.0 - p))) / _LN10
+    return np.where(n > mean, np.maximum(found, 0.0), 0.0)
+
+
 def binomial_surprise(hits: int, trials: int, chance: float) -> float:
     """-log10 of the chance of at least so many hits in so many independent trials; at least 0."""
     if hits <= 0 or chance >= 1.0:

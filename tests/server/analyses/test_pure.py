@@ -2,8 +2,10 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -31,7 +33,7 @@ from server.analyses.companions import (
 from server.analyses.finding import Finding, Proof, Reason, from_json, to_json
 from server.analyses.habits import absences, haunts, is_nocturnal, night_of, nocturnal, transit
 from server.analyses.sighting import Sighting, StraightLines, trips, without_repeats
-from server.analyses.surprise import binomial_surprise, poisson_surprise
+from server.analyses.surprise import binomial_surprise, poisson_surprise, uneven_surprise
 from server.analyses.traffic import rides, section_speeds, shares_between, travel_time
 from server.checkpoints.service import CheckpointPlace
 
@@ -73,11 +75,34 @@ def test_surprise_is_the_poisson_tail(count: int, mean: float) -> None:
         assert got == 0.0
 
 
-@given(st.floats(0.3, 50), st.floats(0.3, 50), st.floats(1e-4, 20))
-def test_more_meetings_are_never_less_surprising(one: float, other: float, mean: float) -> None:
+@pytest.mark.parametrize("surprise", [poisson_surprise, uneven_surprise])
+@given(one=st.floats(0.3, 50), other=st.floats(0.3, 50), mean=st.floats(1e-4, 20))
+def test_more_meetings_are_never_less_surprising(
+    surprise: Callable[..., Any], one: float, other: float, mean: float
+) -> None:
     low, high = sorted((one, other))
-    few, many = poisson_surprise(np.array([low, high]), np.array([mean, mean]))
+    few, many = surprise(np.array([low, high]), np.array([mean, mean]))
     assert few <= many + 1e-9
+
+
+@given(st.integers(1, 40), st.floats(1e-6, 60))
+def test_uneven_surprise_is_the_tail_of_a_negative_binomial(count: int, mean: float) -> None:
+    p = mean / (mean + 2)
+    below = math.fsum((k + 1) * p**k * (1 - p) ** 2 for k in range(count))
+    got = float(uneven_surprise(np.array([float(count)]), np.array([mean]))[0])
+    if count > mean and 1.0 - below > 1e-9:
+        assert got == pytest.approx(-math.log10(1.0 - below), rel=1e-5, abs=1e-6)
+    if count <= mean:
+        assert got == 0.0
+
+
+def test_a_timetable_is_less_surprising_than_three_drives_together() -> None:
+    """Two buses of a line met 55 times where 20 were expected, a convoy 3 times where none was."""
+    count, expected = np.array([55.0, 3.0]), np.array([20.0, 0.02])
+    by_poisson, uneven = poisson_surprise(count, expected), uneven_surprise(count, expected)
+    assert by_poisson[0] > by_poisson[1]
+    assert uneven[0] < 2.0
+    assert uneven[1] > 5.0
 
 
 @given(st.integers(0, 60), st.integers(1, 60), st.floats(0.01, 0.99))

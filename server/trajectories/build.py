@@ -212,14 +212,15 @@ def _leg(start: Stop, end: Stop, yard: Yardstick, before: str | None, search: _S
     metres, seconds, _, expected, flag = look
     paths: Sequence[Path] = ()
     # of a way that is known, and a leg that is a stay or nobody's, nothing would come of a search
-    if search.wanted and (
-        expected is None or not (flag == "impossible" or _is_stay(start, end, seconds, expected))
-    ):
+    stays = expected is not None and _is_stay(start, end, seconds, expected)
+    if search.wanted and not stays and (expected is None or flag != "impossible"):
         paths = _ways(start, end, look, traffic, before, search.asked)
     if expected is None and paths:
         expected = paths[0].expected
         flag = judge(metres, seconds, yard.rules, expected)
-    breaks = _is_stay(start, end, seconds, expected or guess(metres))
+    breaks = stays or (
+        look.known is None and _is_stay(start, end, seconds, expected or guess(metres))
+    )
     between: tuple[Unseen, ...] = ()
     probability = None
     if paths and traffic is not None and not breaks and flag != "impossible":

@@ -57,6 +57,8 @@ class Links:
         self._ways: dict[tuple[str, str | None], dict[str, float]] = {}
         self.took: dict[tuple[str, str, int], Expected] = {}
         """What drives to neighbours take, as far as somebody has asked (paths.leg_times)."""
+        self.only: dict[tuple[str, str, int], Any] = {}
+        """Roads to neighbours besides which nothing has to be thought of (paths.only_path)."""
         self.direct_s: dict[tuple[str, str, int], float] = {}
         """Within what time the only way was driven; 0 if it is not the only one (paths.to_search)."""
         self.unseen_cost: Mapping[str, float] = _Unseen(self)

@@ -104,7 +104,12 @@ def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before
 
 def only_path(links: Links, start: str, end: str, when: int) -> Path:
     """The road from a checkpoint to its neighbour, where nothing else has to be thought of."""
-    return Path((), 1.0, 0.0, leg_times(links, start, end, when))
+    found: Path | None = links.only.get((start, end, when))
+    if found is None:
+        found = links.only[start, end, when] = Path(
+            (), 1.0, 0.0, leg_times(links, start, end, when)
+        )
+    return found
 
 
 def searched_paths(

@@ -186,7 +186,7 @@ def _strung(texts: dict[str, float], run: dict[str, float], width: int) -> dict[
     longer: dict[str, float] = {}
     for more, q in run.items():
         for text, p in texts.items():
-            if p * q > hopeless:
+            if p * q >= hopeless:
                 whole = text + more
                 longer[whole] = longer.get(whole, 0.0) + p * q
     if len(longer) <= width:

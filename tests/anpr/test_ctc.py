@@ -48,6 +48,34 @@ def test_a_wide_beam_finds_every_text_with_its_exact_probability(lattice):
     assert sum(found.values()) == pytest.approx(1, abs=1e-3)
 
 
+BLANK_FOR_SURE = (0.9985, 0.0005, 0.0005, 0.0005)
+
+
+@st.composite
+def lattices_with_gaps(draw):
+    """Runs of doubtful steps, and steps between them in which nothing is worth considering."""
+    doubtful = st.lists(st.integers(1, 100), min_size=4, max_size=4)
+    rows = draw(st.lists(st.one_of(st.just(BLANK_FOR_SURE), doubtful), min_size=1, max_size=6))
+    p = np.array(rows, np.float32)
+    return Lattice(p / p.sum(axis=1, keepdims=True), ALPHABET)
+
+
+@given(lattices_with_gaps())
+def test_runs_between_sure_blanks_are_strung_together_to_the_same_texts(lattice):
+    exact = by_counting(lattice)
+    found = {h.text: h.probability for h in hypotheses(lattice, width=10_000)}
+    assert sum(found.values()) <= 1 + 1e-6
+    for text, probability in exact.items():
+        assert found.get(text, 0.0) == pytest.approx(probability, abs=0.004)
+
+
+def test_a_character_on_both_sides_of_a_blank_stands_twice():
+    once = [0.01, 0.98, 0.005, 0.005]
+    lattice = Lattice(np.array([once, BLANK_FOR_SURE, once], np.float32), ALPHABET)
+    assert hypotheses(lattice)[0].text == "AA"
+    assert hypotheses(Lattice(np.array([once, once], np.float32), ALPHABET))[0].text == "A"
+
+
 @given(small_lattices())
 def test_hypotheses_are_distinct_sorted_and_never_too_probable(lattice):
     exact = by_counting(lattice)

@@ -33,7 +33,10 @@ _MOST_ALTERNATIVES: Final = 5
 
 
 Beams = dict[str, tuple[float, float]]
-"""Prefix to its probabilities of ending in a blank and of ending in its last character."""
+"""Prefix, of classes, to its probabilities of ending in a blank and in its last character."""
+Row = dict[str, float]
+"""Of one step the probability of each class worth a thought; a class is the character of its number."""
+_BLANK_CLASS: Final = chr(BLANK)
 _NEVER: Final = (0.0, 0.0)
 _NOTHING_YET: Final[Beams] = {"": (1.0, 0.0)}
 
@@ -141,41 +144,37 @@ def hypotheses(lattice: Lattice, width: int = BEAM_WIDTH) -> list[Hypothesis]:
     settled = _only_hypothesis(lattice)
     if settled is not None:
         return [settled]
-    options = _options(lattice)
-    # From here on a character is its column among those considered anywhere, and a prefix a string
-    # of such columns: strings are joined and looked up faster than tuples.
-    classes = sorted({cls for some in options.values() for cls in some})
-    column = {cls: chr(i) for i, cls in enumerate(classes)}
-    table = lattice.probabilities.take(classes, axis=1).tolist()
-    blanks = lattice.probabilities[:, BLANK].tolist()
+    # From here on a prefix is a string of classes, not of characters: strings are joined and looked
+    # up faster than tuples.
+    rows, options = _considered(lattice)
+    blanks = [row.get(_BLANK_CLASS, 0.0) for row in rows]
     between = 1.0
     for step, blank in enumerate(blanks):
         if step not in options and step - 1 not in options:
             between *= blank
     texts = {"": between}
     beams: Beams = {}
-    for step, some in options.items():
+    for step, begun in options.items():
         after = step + 1
-        begun = [column[cls] for cls in some]
         if beams or len(begun) > 1 or after in options:
-            beams = _grown(beams or _NOTHING_YET, table[step], blanks[step], begun)
+            beams = _grown(beams or _NOTHING_YET, rows[step], blanks[step], begun)
             beams = _strongest(beams, width)
         else:  # most runs take one step, and one character is considered
-            beams = {"": (blanks[step], 0.0), begun[0]: (0.0, table[step][ord(begun[0])])}
+            beams = {"": (blanks[step], 0.0), begun[0]: (0.0, rows[step][begun[0]])}
         if after == len(blanks):
             ended = {prefix: a + b for prefix, (a, b) in beams.items()}
         elif after in options:
             continue
         else:
-            ended = _ended(beams, table[after], blanks[after])
+            ended = _ended(beams, rows[after], blanks[after])
         texts, beams = _strung(texts, ended, width), {}
-    return _as_texts(texts, [lattice.alphabet[c] for c in classes])
+    return _as_texts(texts, lattice.alphabet)
 
 
-def _ended(beams: Beams, row: list[float], blank: float) -> dict[str, float]:
+def _ended(beams: Beams, row: Row, blank: float) -> dict[str, float]:
     """The probability of each prefix after the step in which nothing begins any more."""
     return {
-        prefix: (a + b) * blank + b * row[ord(prefix[-1])] if prefix else a * blank
+        prefix: (a + b) * blank + b * row.get(prefix[-1:], 0.0) if prefix else a * blank
         for prefix, (a, b) in beams.items()
     }
 
@@ -195,16 +194,16 @@ def _strung(texts: dict[str, float], run: dict[str, float], width: int) -> dict[
     return {text: p for p, text in best[:width]}
 
 
-def _grown(beams: Beams, row: list[float], blank: float, options: list[str]) -> Beams:
+def _grown(beams: Beams, row: Row, blank: float, options: list[str]) -> Beams:
     """The beams after one more step, in which ``options`` may begin."""
     grown: Beams = {}
     found = grown.get
-    new = [(char, row[ord(char)]) for char in options]
+    new = [(char, row[char]) for char in options]
     for prefix, (by_blank, by_char) in beams.items():
         both = by_blank + by_char
         last = prefix[-1:]
         stay_blank, stay_char = found(prefix, _NEVER)
-        repeated = by_char * row[ord(last)] if last else 0.0
+        repeated = by_char * row.get(last, 0.0) if last else 0.0
         grown[prefix] = (stay_blank + both * blank, stay_char + repeated)
         for char, value in new:
             longer = prefix + char
@@ -238,24 +237,24 @@ def _only_hypothesis(lattice: Lattice) -> Hypothesis | None:
     return Hypothesis(text, min(1.0, math.prod(peaks)))
 
 
-def _options(lattice: Lattice) -> dict[int, list[int]]:
-    """The classes worth considering in each step that has some, the most probable ones first."""
-    found: dict[int, list[tuple[int, float]]] = {}
+def _considered(lattice: Lattice) -> tuple[list[Row], dict[int, list[str]]]:
+    """Each step's probabilities, and what may begin in each that has such, the likeliest first."""
+    rows: list[Row] = [{} for _ in lattice.probabilities]
+    found: dict[int, list[str]] = {}
     for step, cls, value in lattice.entries:
+        rows[step][chr(cls)] = value
         if value >= _CONSIDERED_FROM and cls != BLANK:
-            found.setdefault(step, []).append((cls, value))
-    return {
-        step: [cls for cls, _ in sorted(some, key=_less_probable)[:_MOST_PER_STEP]]
-        if len(some) > 1
-        else [some[0][0]]
-        for step, some in found.items()
-    }
+            found.setdefault(step, []).append(chr(cls))
+    for step, some in found.items():
+        if len(some) > 1:
+            found[step] = sorted(some, key=rows[step].__getitem__, reverse=True)[:_MOST_PER_STEP]
+    return rows, found
 
 
-def _as_texts(texts: dict[str, float], characters: Sequence[str]) -> list[Hypothesis]:
+def _as_texts(texts: dict[str, float], alphabet: Sequence[str]) -> list[Hypothesis]:
     by_text: dict[str, float] = {}
-    for columns, p in texts.items():
-        text = "".join([characters[ord(c)] for c in columns])
+    for classes, p in texts.items():
+        text = "".join([alphabet[ord(c)] for c in classes])
         by_text[text] = by_text.get(text, 0.0) + p
     found = [Hypothesis(text, min(1.0, p)) for text, p in by_text.items() if p > 0]
     return sorted(found, key=lambda h: (-h.probability, h.text))

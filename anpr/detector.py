@@ -149,7 +149,7 @@ def decode_grid(
     hot = np.flatnonzero(heat >= threshold)
     if not len(hot):
         return []
-    scores = dict(zip(hot.tolist(), heat.ravel()[hot].tolist(), strict=True))
+    scores = dict(zip(hot.tolist(), heat.take(hot).tolist(), strict=True))
     width = heat.shape[1]
     peaks = [at for at in scores if _is_peak(scores, at, width)]
     peaks.sort(key=scores.__getitem__, reverse=True)
@@ -163,7 +163,7 @@ def decode_grid(
         ]
         shape = _as_quad(corners)
         if shape is not None:
-            found.append(Detection(shape, min(1.0, scores[at]), 2 if rows[y, x] >= 0.5 else 1))
+            found.append(Detection(shape, min(1.0, scores[at]), 2 if rows.item(y, x) >= 0.5 else 1))
     return found
 
 

@@ -36,7 +36,9 @@ def decide(looks: Sequence[Look], ground: ColorRead, rows: int) -> Reading:
     """Decide from at least one look at a plate of so many rows on this ground."""
     considered = [hypotheses(look.lattice) for look in looks]
     decoded = decode(pooled(considered), ground.colors)
-    best = max(range(len(looks)), key=lambda i: _support(considered[i], decoded.source))
+    best = 0
+    if len(looks) > 1:
+        best = max(range(len(looks)), key=lambda i: _support(considered[i], decoded.source))
     spelled = spell(looks[best].lattice, decoded.source)
     if rows == 1:
         margin = looks[best].margin_u
@@ -47,6 +49,8 @@ def decide(looks: Sequence[Look], ground: ColorRead, rows: int) -> Reading:
 
 def pooled(considered: Sequence[Sequence[Hypothesis]]) -> list[Hypothesis]:
     """The mixture of several lists of hypotheses, each list weighing the same."""
+    if len(considered) == 1:
+        return list(considered[0])
     totals: dict[str, float] = {}
     for hypotheses_of_look in considered:
         for h in hypotheses_of_look:

@@ -48,8 +48,8 @@ def uneven_surprise(count: Floats, expected: Floats) -> Floats:
     Two who drive at the same hours by two timetables meet twice as often as their numbers say, or
     never. So the rate is thought to be uneven, by a gamma distribution of shape 2 (seven tenths of
     it up or down), and N is negative binomial (Greenwood and Yule 1920), whose tail is
-    ``p^n (1 + n (1 - p))`` with ``p = expected / (expected + 2)``. Few where hardly one was expected
-    are nearly as surprising as by Poisson; three times as many as many hundredfold less.
+    ``p^n (1 + n (1 - p))`` with ``p = expected / (expected + 2)``. A few where hardly one was to be expected
+    are nearly as surprising as by Poisson's tail, three times as many as many were hardly at all.
     """
     n = np.maximum(np.asarray(count, np.float64), 0.0)
     mean = np.maximum(np.asarray(expected, np.float64), 1e-12)

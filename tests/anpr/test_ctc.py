@@ -57,6 +57,7 @@ def test_what_is_given_up_on_the_way_is_nothing_beside_the_best_text(lattice):
         {text: p for text, p in exact.items() if text in found}, rel=1e-6, abs=nothing
     )
     assert all(p < nothing for text, p in exact.items() if text not in found)
+    assert sum(found.values()) == pytest.approx(1, abs=1e-3)
 
 
 BLANK_FOR_SURE = (0.9985, 0.0005, 0.0005, 0.0005)

@@ -8,9 +8,10 @@ wrong clocks are set right. A route contains nothing that was not seen, or infer
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from server.checkpoints.service import CheckpointPlace
 from server.passages.view import PassageView
@@ -21,10 +22,11 @@ from server.trajectories.judging import (
     distance_m,
     judge,
     kmh,
+    longest_drive_s,
     on_time,
 )
-from server.trajectories.model import guess
-from server.trajectories.paths import LONGEST_S, Asked, Path, only_path, searched_paths, to_search
+from server.trajectories.links import Links
+from server.trajectories.paths import LONGEST_S, Asked, Path, searched_paths, to_search
 from server.trajectories.route import (
     Leg,
     LegFlag,
@@ -36,8 +38,7 @@ from server.trajectories.route import (
     Trip,
     Unseen,
 )
-from server.trajectories.sketch import Expected
-from server.trajectories.whose import TRIP_GAP_S, divided, fitting
+from server.trajectories.whose import divided, fitting
 
 __all__ = [
     "EARTH_RADIUS_M",
@@ -55,6 +56,7 @@ MOST_SEARCHED = 400
 
 One that is driven daily is one; legs whose way is known without searching are none.
 """
+_AS_CAPTURED: Final = attrgetter("captured_at", "passage_id")
 
 
 def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held against
@@ -82,25 +84,7 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
             for number, stop in enumerate(both, 1)
         ]
     stops = divided(stops, yard)
-    legs: list[Leg] = []
-    before: dict[int, Stop] = {}
-    earlier: dict[int, str] = {}
-    searches = _searches(stops, yard)
-    for number, stop in enumerate(stops):
-        last = stops[number - 1] if number else None
-        if last is not None and last.vehicle != stop.vehicle:
-            conflict = _leg(last, stop, yard, None, _NOT)
-            if conflict.flag == "impossible":
-                legs.append(replace(conflict, vehicle=0))
-        start = before.get(stop.vehicle)
-        if start is not None:
-            search = searches.get(stop.number, _NOT)
-            leg = _leg(start, stop, yard, earlier.get(stop.vehicle), search)
-            legs.append(leg)
-            earlier.pop(stop.vehicle, None)
-            if not leg.breaks:
-                earlier[stop.vehicle] = start.place.id
-        before[stop.vehicle] = stop
+    legs = _legs(stops, yard)
     trips, stays = _trips(stops, legs, traffic)
     metres = sum(leg.distance_m for leg in legs if leg.vehicle)
     vehicles = max((stop.vehicle for stop in stops), default=1)
@@ -127,12 +111,13 @@ def _grouped(ordered: Sequence[PassageView], repeat_s: float) -> list[list[Passa
 def _stops(
     passages: Iterable[PassageView], rules: RouteRules, offsets: Mapping[str, float]
 ) -> list[Stop]:
-    def at(passage: PassageView) -> datetime:
-        if not offsets:
-            return passage.captured_at
-        return passage.captured_at - timedelta(seconds=offsets.get(passage.checkpoint.id, 0.0))
+    def on_time(passage: PassageView) -> tuple[datetime, UUID]:
+        ahead = timedelta(seconds=offsets.get(passage.checkpoint.id, 0.0))
+        return passage.captured_at - ahead, passage.passage_id
 
-    ordered = sorted(passages, key=lambda p: (at(p), p.passage_id))
+    passages = list(passages)
+    are_right = offsets.keys().isdisjoint(passage.checkpoint.id for passage in passages)
+    ordered = sorted(passages, key=_AS_CAPTURED if are_right else on_time)
     return [
         _stop(number, group, offsets)
         for number, group in enumerate(_grouped(ordered, rules.repeat_s), 1)
@@ -141,105 +126,123 @@ def _stops(
 
 def _stop(number: int, group: Sequence[PassageView], offsets: Mapping[str, float]) -> Stop:
     best = group[0] if len(group) == 1 else max(group, key=lambda p: p.plate_score)
-    offset = offsets.get(best.checkpoint.id, 0.0)
+    place = best.checkpoint
     return Stop(
-        number,
-        best.checkpoint,
-        group[0].captured_at,
-        group[-1].captured_at,
-        best,
-        len(group),
-        clock_offset_s=offset,
-    )
-
-
-class _Search(NamedTuple):
-    """How a leg's way is found out: by a search, without one, or not at all."""
-
-    wanted: bool
-    asked: Asked | None = None
-
-
-_NOT: Final = _Search(False)
-
-
-def _searches(stops: Sequence[Stop], yard: Yardstick) -> dict[int, _Search]:
-    """By the number of a leg's end how its way is found out; :data:`_NOT` where it is left out.
-
-    That is so where the newest legs have used up all searches.
-    """
-    traffic = yard.traffic
-    found: dict[int, _Search] = {}
-    if traffic is None:
-        return found
-    searched: set[Asked] = set()
-    after: dict[int, Stop] = {}
-    for start in reversed(stops):
-        end = after.get(start.vehicle)
-        after[start.vehicle] = start
-        if end is None:
-            continue
-        look = yard.seen(start, end)
-        asked = to_search(traffic.links, start.place.id, end.place.id, look.seconds, look.when)
-        if asked is None or asked in searched or len(searched) < MOST_SEARCHED:
-            found[end.number] = _Search(True, asked)
-            if asked is not None:
-                searched.add(asked)
-    return found
-
-
-def _ways(  # noqa: PLR0913, PLR0917 - the leg, what it is held against, how to search
-    start: Stop,
-    end: Stop,
-    look: Look,
-    traffic: Traffic | None,
-    before: str | None,
-    asked: Asked | None,
-) -> tuple[Path, ...]:
-    """The ways that the leg may have gone, likeliest first."""
-    if traffic is None or start.place.id == end.place.id or not 0 < look.seconds <= LONGEST_S:
-        return ()
-    links = traffic.links
-    if asked is None:
-        return (only_path(links, start.place.id, end.place.id, look.when),)
-    return searched_paths(links, asked, look.seconds, before, links.searched)
-
-
-def _leg(start: Stop, end: Stop, yard: Yardstick, before: str | None, search: _Search) -> Leg:
-    """Judge a leg, and say what was passed unseen if that is to be searched for."""
-    traffic = yard.traffic
-    look = yard.seen(start, end)
-    metres, seconds, _, expected, flag = look
-    paths: Sequence[Path] = ()
-    # of a way that is known, and a leg that is a stay or nobody's, nothing would come of a search
-    stays = expected is not None and _is_stay(start, end, seconds, expected)
-    if search.wanted and not stays and (expected is None or flag != "impossible"):
-        paths = _ways(start, end, look, traffic, before, search.asked)
-    if expected is None and paths:
-        expected = paths[0].expected
-        flag = judge(metres, seconds, yard.rules, expected)
-    breaks = stays or (
-        look.known is None and _is_stay(start, end, seconds, expected or guess(metres))
-    )
-    between: tuple[Unseen, ...] = ()
-    probability = None
-    if paths and traffic is not None and not breaks and flag != "impossible":
-        probability = round(paths[0].probability, 4)
-        if paths[0].between:
-            between = _unseen(paths, traffic.places)
-    speed_kmh = round(kmh(metres, seconds), 1) if seconds > 0 else None
-    left_out = traffic is not None and not search.wanted and flag != "impossible"
-    return Leg(
-        start.number, end.number, round(metres, 1), seconds, speed_kmh, flag, end.vehicle,
-        expected, between, probability, breaks, left_out,
+        number, place, group[0].captured_at, group[-1].captured_at, best, len(group),
+        clock_offset_s=offsets.get(place.id, 0.0),
     )  # fmt: skip
 
 
-def _is_stay(start: Stop, end: Stop, seconds: float, expected: Expected) -> bool:
-    """Whether a vehicle stood for long between two stops, rather than drove."""
-    return seconds > max(TRIP_GAP_S, 3 * expected.q95_s) or (
-        start.place.id == end.place.id and seconds > TRIP_GAP_S / 2
-    )
+class _Drive(NamedTuple):
+    """Two stops that one vehicle made one after the other, and what there is to know of it."""
+
+    start: Stop
+    end: Stop
+    look: Look
+
+
+def _legs(stops: Sequence[Stop], yard: Yardstick) -> list[Leg]:
+    """Each vehicle's legs, and those that nobody drove, in order of their ends."""
+    drives: dict[int, _Drive] = {}
+    newest: dict[int, Stop] = {}
+    for stop in stops:
+        start = newest.get(stop.vehicle)
+        if start is not None:
+            drives[stop.number] = _Drive(start, stop, yard.seen(start, stop))
+        newest[stop.vehicle] = stop
+    searches = _searches(drives, yard.traffic)
+    legs: list[Leg] = []
+    earlier: dict[int, str] = {}
+    last: Stop | None = None
+    for stop in stops:
+        if last is not None and last.vehicle != stop.vehicle:
+            look = yard.seen(last, stop)
+            if look.flag == "impossible":
+                legs.append(_conflict(_Drive(last, stop, look)))
+        drive = drives.get(stop.number)
+        if drive is not None:
+            leg = _leg(drive, yard, earlier.pop(stop.vehicle, None), searches)
+            legs.append(leg)
+            if not leg.breaks:
+                earlier[stop.vehicle] = drive.start.place.id
+        last = stop
+    return legs
+
+
+def _searches(drives: dict[int, _Drive], traffic: Traffic | None) -> dict[int, Asked | None]:
+    """By the number of a leg's end what has to be searched for to know its way.
+
+    None where that is left out, because newer legs have used up all searches.
+    """
+    found: dict[int, Asked | None] = {}
+    if traffic is None:
+        return found
+    searched: set[Asked] = set()
+    for number in reversed(drives):
+        start, end, look = drives[number]
+        if look.seconds < look.way.only_below_s:
+            continue
+        asked = to_search(traffic.links, start.place.id, end.place.id, look.seconds, look.when)
+        if asked is not None:
+            if len(searched) < MOST_SEARCHED:
+                searched.add(asked)
+            found[number] = asked if asked in searched else None
+    return found
+
+
+def _ways(
+    drive: _Drive, links: Links, before: str | None, searches: Mapping[int, Asked | None]
+) -> Sequence[Path]:
+    """The ways that a leg may have gone, likeliest first."""
+    _, end, look = drive
+    if look.way.only is not None and 0 < look.seconds < min(look.way.only_below_s, LONGEST_S):
+        return (look.way.only,)
+    asked = searches.get(end.number)
+    if asked is None:
+        return ()
+    return searched_paths(links, asked, look.seconds, before, links.searched)
+
+
+def _leg(
+    drive: _Drive, yard: Yardstick, before: str | None, searches: Mapping[int, Asked | None]
+) -> Leg:
+    """Judge a leg, and say what was passed unseen if that is to be searched for."""
+    start, end, look = drive
+    way, seconds, flag, expected = look.way, look.seconds, look.flag, look.way.known
+    breaks = seconds > way.longest_drive_s
+    paths: Sequence[Path] = ()
+    # of a way that is known, and a leg that is a stay or nobody's, nothing would come of a search
+    if yard.traffic is not None and (expected is None or not (breaks or flag == "impossible")):
+        paths = _ways(drive, yard.traffic.links, before, searches)
+    if expected is None and paths:
+        expected = paths[0].expected
+        flag = judge(way.metres, seconds, yard.rules, expected)
+        breaks = seconds > longest_drive_s(expected, stays_there=start.place.id == end.place.id)
+    between: tuple[Unseen, ...] = ()
+    probability = None
+    if paths and yard.traffic is not None and not breaks and flag != "impossible":
+        probability = round(paths[0].probability, 4)
+        if paths[0].between:
+            between = _unseen(paths, yard.traffic.places)
+    left_out = searches.get(end.number, ()) is None and flag != "impossible"
+    return Leg(
+        start.number, end.number, round(way.metres, 1), seconds, _speed_kmh(look), flag,
+        end.vehicle, expected, between, probability, breaks, left_out,
+    )  # fmt: skip
+
+
+def _conflict(drive: _Drive) -> Leg:
+    """From a stop to the next one of another vehicle, which nobody drove."""
+    start, end, look = drive
+    breaks = look.seconds > look.way.longest_drive_s
+    return Leg(
+        start.number, end.number, round(look.way.metres, 1), look.seconds, _speed_kmh(look),
+        look.flag, 0, look.way.known, breaks=breaks,
+    )  # fmt: skip
+
+
+def _speed_kmh(look: Look) -> float | None:
+    return round(kmh(look.way.metres, look.seconds), 1) if look.seconds > 0 else None
 
 
 def _unseen(paths: Sequence[Path], places: Mapping[str, CheckpointPlace]) -> tuple[Unseen, ...]:

@@ -3,9 +3,13 @@
 import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from server.checkpoints.service import CheckpointPlace
+from server.trajectories.model import guess
+from server.trajectories.paths import Path, direct_below_s, only_path
 from server.trajectories.route import LegFlag, RouteRules, Stop, Traffic
 from server.trajectories.sketch import Expected, time_class
 
@@ -17,6 +21,8 @@ KNOWN = 30
 WELL_KNOWN = 200
 MIN_LEARNED_M = 2_000.0
 IMPOSSIBLE_SHARE = 0.85
+TRIP_GAP_S: Final = 1_800.0
+"""Longer out of sight, and three times longer than usual, is the end of a trip."""
 _QUARTER_S = 900
 
 
@@ -29,29 +35,68 @@ def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
 
 
-def judge(
-    distance: float, duration_s: float, rules: RouteRules, expected: Expected | None = None
-) -> LegFlag:
-    """Judge a leg of so many metres in so many seconds, against what it usually takes if known.
+class Bounds(NamedTuple):
+    """How long a leg may take, seconds: what it is judged to be if it took less, or more."""
+
+    impossible_below_s: float
+    fast_below_s: float
+    slow_above_s: float
+
+    def judge(self, duration_s: float) -> LegFlag:
+        """Judge a leg that took so long."""
+        if duration_s < self.impossible_below_s:
+            return "impossible"
+        if duration_s < self.fast_below_s:
+            return "fast"
+        return "slow" if duration_s > self.slow_above_s else "believable"
+
+
+def bounds(distance: float, rules: RouteRules, expected: Expected | None = None) -> Bounds:
+    """What a leg of so many metres is judged by, against what it usually takes if that is known.
 
     Impossible: faster than any vehicle on the straight line, or than 0.85 of the fastest hundredth
     of 200 drives and more. Fast and slow: outside of 98 % and 95 % of 30 drives and more; with
-    fewer, by the speed over the straight line.
+    fewer, by the speed over the straight line. Where that accuses somebody, twice the clocks' doubt
+    is allowed for; nothing took less than :data:`MIN_DURATION_S`.
     """
-    longest_s = max(duration_s + 2 * rules.clock_sigma_s, MIN_DURATION_S)
-    if distance >= MIN_IMPOSSIBLE_M and kmh(distance, longest_s) > rules.impossible_kmh:
-        return "impossible"
+    doubt_s = 2 * rules.clock_sigma_s
+    is_far = distance >= MIN_IMPOSSIBLE_M
+    impossible_s = _taken_s(distance, rules.impossible_kmh) if is_far else 0.0
     if expected is not None and expected.n >= KNOWN:
-        sure = expected.n >= WELL_KNOWN and distance >= MIN_LEARNED_M
-        if sure and longest_s < IMPOSSIBLE_SHARE * expected.q01_s:
-            return "impossible"
-        if longest_s < expected.q01_s:
-            return "fast"
-        return "slow" if duration_s > 1.1 * expected.q95_s + 15.0 else "believable"
-    driven_kmh = kmh(distance, max(duration_s, MIN_DURATION_S))
-    if distance >= MIN_IMPOSSIBLE_M and driven_kmh > rules.fast_kmh:
-        return "fast"
-    return "slow" if driven_kmh < rules.slow_kmh else "believable"
+        if expected.n >= WELL_KNOWN and distance >= MIN_LEARNED_M:
+            impossible_s = max(impossible_s, IMPOSSIBLE_SHARE * expected.q01_s)
+        fast_below_s = _below(expected.q01_s, doubt_s)
+        slow_above_s = 1.1 * expected.q95_s + 15.0
+    else:
+        fast_below_s = _below(_taken_s(distance, rules.fast_kmh) if is_far else 0.0, 0.0)
+        slowest_s = _taken_s(distance, rules.slow_kmh)
+        slow_above_s = slowest_s if slowest_s >= MIN_DURATION_S else -math.inf
+    return Bounds(_below(impossible_s, doubt_s), fast_below_s, slow_above_s)
+
+
+def _below(seconds: float, doubt_s: float) -> float:
+    """Below what a duration is under so many seconds beyond doubt."""
+    return seconds - doubt_s if seconds > MIN_DURATION_S else -math.inf
+
+
+def _taken_s(metres: float, speed_kmh: float) -> float:
+    return metres * 3.6 / speed_kmh
+
+
+def judge(
+    distance: float, duration_s: float, rules: RouteRules, expected: Expected | None = None
+) -> LegFlag:
+    """Judge a leg of so many metres in so many seconds (:func:`bounds`)."""
+    return bounds(distance, rules, expected).judge(duration_s)
+
+
+def longest_drive_s(expected: Expected, *, stays_there: bool) -> float:
+    """Who is out of sight for longer stood for long in between, rather than drove.
+
+    ``stays_there``: both stops are at the same checkpoint.
+    """
+    longest_s = max(TRIP_GAP_S, 3 * expected.q95_s)
+    return min(longest_s, TRIP_GAP_S / 2) if stays_there else longest_s
 
 
 def kmh(metres: float, seconds: float) -> float:
@@ -59,16 +104,29 @@ def kmh(metres: float, seconds: float) -> float:
     return metres / seconds * 3.6
 
 
-class Look(NamedTuple):
-    """What there is to know of a vehicle that made two stops, one after the other."""
+class Way(msgspec.Struct, frozen=True):
+    """What there is to know of driving from one checkpoint to another at some time of the week."""
 
     metres: float
+    known: Expected | None
+    """What the drive usually takes, if it was seen often enough to be judged by."""
+    bounds: Bounds
+    longest_drive_s: float
+    """By what is known; without that, by the distance."""
+    only: Path | None
+    """Where it is known without a search, which way one goes …"""
+    only_below_s: float
+    """… who takes less than this."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What there is to know of a vehicle that made two stops, one after the other."""
+
+    way: Way
     seconds: float
     """Out of sight, by right clocks."""
     when: int
     """The class of the time at which it left; 0 without traffic."""
-    known: Expected | None
-    """What the drive usually takes, if it was seen often enough to be judged by."""
     flag: LegFlag
 
 
@@ -79,17 +137,21 @@ class Yardstick:
         """Without ``traffic`` by distance and speed alone."""
         self.rules = rules
         self.traffic = traffic
-        self._ways: dict[tuple[str, str, int], tuple[float, Expected | None]] = {}
+        self._ways: dict[tuple[str, str, int], Way] = {}
         self._metres: dict[tuple[str, str], float] = {}
-        self._classes: dict[int, int] = {}
         self._looks: dict[tuple[int, int], Look] = {}
 
     def look(self, start: Stop, end: Stop) -> Look:
         """Hold a vehicle that made both stops against what is known; any two stops."""
         seconds = seconds_between(start, end)
-        when = self._when(start.last_seen_at)
-        metres, known = self._way(start.place, end.place, when)
-        return Look(metres, seconds, when, known, judge(metres, seconds, self.rules, known))
+        when = 0
+        if self.traffic is not None:
+            # clocks on the wall differ by quarters of an hour, and classes change on the half
+            when = _class_of(start.last_seen_at.timestamp() // _QUARTER_S, self.traffic.zone)
+        way = self._ways.get((start.place.id, end.place.id, when))
+        if way is None:
+            way = self._way(start.place, end.place, when)
+        return Look(way, seconds, when, way.bounds.judge(seconds))
 
     def seen(self, start: Stop, end: Stop) -> Look:
         """The same of two stops of the route itself, whose numbers tell them apart."""
@@ -99,38 +161,29 @@ class Yardstick:
             found = self._looks[key] = self.look(start, end)
         return found
 
-    def _when(self, at: datetime) -> int:
-        """The class of a time; 0 without traffic."""
-        if self.traffic is None:
-            return 0
-        # clocks on the wall differ by quarters of an hour, and classes change on the half
-        quarter = int(at.timestamp()) // _QUARTER_S
-        found = self._classes.get(quarter)
-        if found is None:
-            found = self._classes[quarter] = _class_of(quarter, self.traffic.zone)
-        return found
-
-    def _way(
-        self, a: CheckpointPlace, b: CheckpointPlace, when: int
-    ) -> tuple[float, Expected | None]:
-        """How far it is, and what it takes at such a time if that is known well enough."""
-        found = self._ways.get((a.id, b.id, when))
-        if found is None:
-            metres = self._metres.get((a.id, b.id))
-            if metres is None:
-                metres = self._metres[a.id, b.id] = distance_m(a.lat, a.lon, b.lat, b.lon)
-            known: Expected | None = None
-            if self.traffic is not None and a.id != b.id:
-                pair = self.traffic.links.model.times.get(a.id, {}).get(b.id)
-                if pair is not None and pair.n >= KNOWN:
-                    expected = pair.expected(when)
-                    known = expected if expected.n >= KNOWN else None
-            found = self._ways[a.id, b.id, when] = metres, known
+    def _way(self, a: CheckpointPlace, b: CheckpointPlace, when: int) -> Way:
+        metres = self._metres.get((a.id, b.id))
+        if metres is None:
+            metres = self._metres[a.id, b.id] = distance_m(a.lat, a.lon, b.lat, b.lon)
+        known: Expected | None = None
+        only, only_below_s = None, 0.0
+        if self.traffic is not None and a.id != b.id:
+            links = self.traffic.links
+            pair = links.model.times.get(a.id, {}).get(b.id)
+            if pair is not None and pair.n >= KNOWN:
+                expected = pair.expected(when)
+                known = expected if expected.n >= KNOWN else None
+            only_below_s = direct_below_s(links, a.id, b.id, when)
+            only = only_path(links, a.id, b.id, when) if only_below_s else None
+        drive_s = longest_drive_s(known or guess(metres), stays_there=a.id == b.id)
+        found = self._ways[a.id, b.id, when] = Way(
+            metres, known, bounds(metres, self.rules, known), drive_s, only, only_below_s
+        )
         return found
 
 
 @lru_cache(maxsize=1 << 16)
-def _class_of(quarter: int, zone: tzinfo) -> int:
+def _class_of(quarter: float, zone: tzinfo) -> int:
     """The class of a quarter of an hour since 1970."""
     return time_class(datetime.fromtimestamp(quarter * _QUARTER_S, UTC), zone)
 

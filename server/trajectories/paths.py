@@ -8,9 +8,12 @@ found best first; what is given is never a sighting, and always a probability.
 import heapq
 import math
 from collections.abc import Collection, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from server.trajectories.links import RAREST, UNKNOWN_MISSED, Links
 from server.trajectories.model import merged
@@ -32,8 +35,7 @@ _STOPS: Final = 0.03
 _STOP_S: Final = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """A way between two sightings. ``between``: the checkpoints passed unseen, in order."""
 
     between: tuple[str, ...]
@@ -60,21 +62,21 @@ def to_search(links: Links, start: str, end: str, duration_s: float, when: int) 
     if (
         start == end
         or not 0 < duration_s <= LONGEST_S
-        or _is_direct(links, start, end, duration_s, when)
+        or duration_s < direct_below_s(links, start, end, when)
     ):
         return None
     # steps of a tenth: who drives there daily is searched for once
     return start, end, when, math.ceil(math.log(1.6 * duration_s + 60) / _STEP)
 
 
-def _is_direct(links: Links, start: str, end: str, duration_s: float, when: int) -> bool:
-    """Whether the time is that of a road besides which there is no other way."""
+def direct_below_s(links: Links, start: str, end: str, when: int) -> float:
+    """Within what time a drive took the road besides which there is no other; 0 if there is."""
     longest_s = links.direct_s.get((start, end, when))
     if longest_s is None:
         is_only = links.is_only_way(start, end)
         longest_s = 1.5 * leg_times(links, start, end, when).q95_s if is_only else 0.0
         links.direct_s[start, end, when] = longest_s
-    return duration_s < longest_s
+    return longest_s
 
 
 def likely_paths(  # noqa: PLR0913 - the two sightings, and what is known before them

@@ -7,6 +7,7 @@ from typing import Literal
 
 from server.checkpoints.service import CheckpointPlace
 from server.passages.view import PassageView
+from server.shown import Shown
 from server.trajectories.links import Links
 from server.trajectories.sketch import Expected, time_class
 
@@ -41,8 +42,7 @@ class Traffic:
         return time_class(at, self.zone)
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Shown, frozen=True):
     """One appearance at one checkpoint: the best-read passage, and how many it stands for."""
 
     number: int
@@ -67,16 +67,14 @@ class Stop:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Shown, frozen=True):
     """A checkpoint that was probably passed, and did not see the vehicle. Never a sighting."""
 
     place: CheckpointPlace
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(Shown, frozen=True):
     """From one stop to the next of the same vehicle; or, impossible, to the next of another one.
 
     Speed is over the straight line; None if no time passed.
@@ -102,8 +100,7 @@ class Leg:
     """Whether checkpoints passed unseen were not looked for, because the route has so many legs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trip:
+class Trip(Shown, frozen=True):
     """A drive without a long break: from where (起点) to where (终点), how far."""
 
     number: int
@@ -120,8 +117,7 @@ class Trip:
     """It ends at one where they leave it (出)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(Shown, frozen=True):
     """Where the vehicle was out of sight between two trips (停留): behind its last checkpoint."""
 
     vehicle: int

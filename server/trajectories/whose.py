@@ -4,16 +4,16 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from server.trajectories.judging import Yardstick, kmh, look_alike, on_time
+from msgspec.structs import replace
+
+from server.trajectories.judging import TRIP_GAP_S, Yardstick, kmh, look_alike, on_time
 from server.trajectories.route import LegFlag, Stop
 from server.trajectories.vehicles import divide
 
-TRIP_GAP_S: Final = 1_800.0
-"""Longer out of sight, and three times longer than usual, is the end of a trip."""
 _FIT: Final[dict[LegFlag, float]] = {"believable": 0.0, "slow": -0.4, "fast": -2.5}
 _UNLIKE: Final = -1.0
 """A single look at a vehicle's color is often wrong, …"""
@@ -51,12 +51,13 @@ def fitting(stops: Sequence[Stop], others: Sequence[Stop], yard: Yardstick) -> l
         for start, end in ((before, other), (other, after)):
             if start is None or end is None:
                 continue
-            metres, seconds, _, _, flag = yard.look(start, end)
-            if seconds > TRIP_GAP_S or start.place.id == end.place.id:
+            look = yard.look(start, end)
+            if look.seconds > TRIP_GAP_S or start.place.id == end.place.id:
                 continue
-            if flag not in {"believable", "slow"}:
+            driven_kmh = kmh(look.way.metres, max(1.0, look.seconds))
+            if look.flag not in {"believable", "slow"}:
                 near = -9
-            elif kmh(metres, max(1.0, seconds)) >= yard.rules.slow_kmh and look_alike(start, end):
+            elif driven_kmh >= yard.rules.slow_kmh and look_alike(start, end):
                 near += 1
         if near >= 1:
             taken.append(replace(other, read_as=other.passage.plate))

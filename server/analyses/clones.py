@@ -91,8 +91,8 @@ class CloneVerdict:
     @property
     def evidence(self) -> tuple[Conflict, ...]:
         """Conflicts and jumps, in order of time; the same two passages once."""
-        found = {(c.start.passage_id, c.end.passage_id): c for c in (*self.jumps, *self.conflicts)}
-        return tuple(sorted(found.values(), key=lambda c: (c.end.at, c.end.passage_id)))
+        found = {(c.start.id_bytes, c.end.id_bytes): c for c in (*self.jumps, *self.conflicts)}
+        return tuple(sorted(found.values(), key=lambda c: (c.end.at, c.end.id_bytes)))
 
 
 def conflict_between(

@@ -355,7 +355,7 @@ def sightings_of(
 
 def _sighting(row: dict[str, Any]) -> Sighting:
     return Sighting(
-        row["plate"], row["at"].astimezone(UTC), UUID(row["passage_id"]), row["checkpoint_id"],
+        row["plate"], row["at"].astimezone(UTC), UUID(row["passage_id"]).bytes, row["checkpoint_id"],
         row["plate_color"], row["plate_kind"], row["vehicle_color"], row["direction"],
         row["lane"], row["score"],
     )  # fmt: skip

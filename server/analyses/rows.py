@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -93,7 +94,7 @@ def neighbours(
     wanted = select(*columns).where(
         other.plate != mine[0].plate, other.plate_state == READ, *sight.conditions(other)
     )
-    found: dict[UUID, Sighting] = {}
+    found: dict[bytes, Sighting] = {}
     if session.get_bind().dialect.name == "sqlite":
         one = wanted.where(
             other.checkpoint_id == bindparam("place"),
@@ -102,8 +103,8 @@ def neighbours(
         )
         for s in mine:
             window = {"place": s.checkpoint_id, "low": s.at - gap, "high": s.at + gap}
-            for row in session.execute(one, window):
-                found[row.passage_id] = sighting_of(row)
+            for near in map(sighting_of, session.execute(one, window)):
+                found[near.id_bytes] = near
         return list(found.values())
     # beside each other in the index, so that each of its pages is looked at once
     ordered = sorted(mine, key=lambda s: (s.checkpoint_id, s.at))
@@ -111,8 +112,8 @@ def neighbours(
         part = ordered[start : start + _WINDOWS]
         each = (
             func.unnest(
-                _listed([s.checkpoint_id for s in part], Text()),
-                _listed([s.at.isoformat() for s in part], DateTime(timezone=True)),
+                _listed([s.checkpoint_id for s in part]),
+                _moments([s.at for s in part]),
             )
             .table_valued(column("place", Text), column("at", DateTime(timezone=True)))
             .render_derived()
@@ -126,8 +127,9 @@ def neighbours(
         # OFFSET 0 keeps the planner from turning the walks down the index into one scan; Citus,
         # which sends the windows to all its workers, refuses it
         inner = (inside if citus.is_used(session) else inside.offset(0)).lateral()
-        for row in plain_rows(session, select(*inner.c).select_from(each).join(inner, true())):
-            found[row.passage_id] = sighting_of(row)
+        rows = plain_rows(session, select(*inner.c).select_from(each).join(inner, true()))
+        for near in map(sighting_of, rows):
+            found[near.id_bytes] = near
     return list(found.values())
 
 
@@ -303,9 +305,15 @@ def views_of(session: Session, proofs: Iterable[Proof], sight: Sight) -> dict[UU
     return {row.passage_id: view_of(row, place_of.get(row.checkpoint_id)) for row in rows}
 
 
-def _listed(texts: Sequence[str], kind: Text | DateTime) -> ColumnElement[Any]:
+def _listed(texts: Sequence[str]) -> ColumnElement[Any]:
     """Thousands of values as one text, which PostgreSQL reads sooner than as many constants."""
-    return cast(bindparam(None, texts, type_=TextList()), ARRAY(kind))
+    return cast(bindparam(None, texts, type_=TextList()), ARRAY(Text()))
+
+
+def _moments(at: Sequence[datetime]) -> ColumnElement[Any]:
+    """The same of aware instants: written as JSON, whose brackets PostgreSQL has another way."""
+    listed = "{" + msgspec.json.encode(at).decode()[1:-1] + "}"
+    return cast(literal(listed, Text()), ARRAY(DateTime(timezone=True)))
 
 
 def plain_rows(session: Session, statement: Executable) -> Sequence[Any]:
@@ -315,7 +323,8 @@ def plain_rows(session: Session, statement: Executable) -> Sequence[Any]:
 
 def sighting_of(row: Any) -> Sighting:
     """A row of :data:`SEEN`."""
-    return Sighting(*row)
+    plate, at, passage_id, *rest = row
+    return Sighting(plate, at, passage_id.bytes, *rest)
 
 
 def _hour(session: Session) -> ColumnElement[int]:

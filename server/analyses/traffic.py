@@ -35,7 +35,7 @@ def rides(starts: Iterable[Sighting], ends: Iterable[Sighting], max_s: float) ->
     found: list[Ride] = []
     for events in by_plate.values():
         start: Sighting | None = None
-        for _, is_end, one in sorted(events, key=lambda e: (e[0], e[1], e[2].passage_id)):
+        for _, is_end, one in sorted(events, key=lambda e: (e[0], e[1], e[2].id_bytes)):
             if not is_end:
                 start = one
             elif start is not None:
@@ -43,7 +43,7 @@ def rides(starts: Iterable[Sighting], ends: Iterable[Sighting], max_s: float) ->
                 if 0.0 < ride.duration_s <= max_s:
                     found.append(ride)
                 start = None
-    return tuple(sorted(found, key=lambda r: (r.start.at, r.start.passage_id)))
+    return tuple(sorted(found, key=lambda r: (r.start.at, r.start.id_bytes)))
 
 
 @dataclass(frozen=True, slots=True)

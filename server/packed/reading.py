@@ -129,8 +129,8 @@ def microseconds(at: datetime) -> int:
 
 def instants(at_us: Numbers) -> list[datetime]:
     """Microseconds since 1970 as aware UTC."""
-    bare: list[datetime] = at_us.astype("M8[us]").tolist()
-    return [at.replace(tzinfo=UTC) for at in bare]
+    # ten times as fast as to make instants that know no zone, and then of each one that does
+    return list(map(EPOCH.__add__, at_us.astype("m8[us]").tolist()))
 
 
 def midnight(day: date) -> datetime:

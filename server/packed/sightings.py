@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from server.packed.form import Columns, Pack, columns_of
 from server.packed.reading import BETWEEN, Found, Span, instants, microseconds, names_of
 from server.tables import Passage
 
-Row = tuple[str, datetime, UUID, str, str, str, str, str, int | None, float]
-"""As :data:`COLUMNS`."""
+Row = tuple[str, datetime, bytes, str, str, str, str, str, int | None, float]
+"""As :data:`COLUMNS`, with the identifier's 16 bytes: of thousands a few are ever shown as a UUID."""
 COLUMNS: Final = (
     Passage.plate,
     Passage.captured_at,
@@ -30,6 +30,7 @@ COLUMNS: Final = (
     Passage.lane,
     Passage.plate_score,
 )
+_IN_ORDER: Final = itemgetter(1, 2)
 
 
 def newest(  # noqa: PLR0913, PLR0917 - of what is found, whose, when, for whose eyes, how many
@@ -55,12 +56,13 @@ def newest(  # noqa: PLR0913, PLR0917 - of what is found, whose, when, for whose
             .order_by(Passage.captured_at.desc(), Passage.passage_id.desc())
             .limit(limit)
         )
-        rows = [tuple(row) for row in reversed(session.connection().execute(asked).all())]
+        unpacked = session.connection().execute(asked).all()
+        rows = [(*row[:2], row[2].bytes, *row[3:]) for row in reversed(unpacked)]
     packed = [plate for plate in plates if plate in found.packs]
     for plate in packed:
         rows += _of_packs(session, plate, found.packs[plate], when, sight, limit)
     if packed:
-        rows.sort(key=_in_order)
+        rows.sort(key=_IN_ORDER)
     return rows[-limit:]
 
 
@@ -106,7 +108,7 @@ def _rows(
     }
     ids = columns.ids[which].tobytes()
     return [
-        (plate, at, UUID(bytes=ids[n : n + 16]), names[place], *looks[number], score)
+        (plate, at, ids[n : n + 16], names[place], *looks[number], score)
         for n, at, place, number, score in zip(
             range(0, len(ids), 16), instants(columns.at_us[which]), columns.place[which].tolist(),
             look.tolist(), columns.score[which].tolist(), strict=True,
@@ -117,10 +119,6 @@ def _rows(
 def _look(name: str) -> tuple[str, str, str, str, int | None]:
     color, kind, vehicle, direction, lane = name.split(BETWEEN)
     return color, kind, vehicle, direction, int(lane) if lane else None
-
-
-def _in_order(row: Row) -> tuple[datetime, UUID]:
-    return row[1], row[2]
 
 
 def within(spans: Sequence[Span]) -> ColumnElement[bool]:

@@ -7,10 +7,10 @@ any road can be, so a speed over it is the lowest that the vehicle can have driv
 wrong clocks are set right. A route contains nothing that was not seen, or inferred and said to be.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
-from typing import Final, NamedTuple
+from operator import attrgetter, eq
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from server.checkpoints.service import CheckpointPlace
@@ -56,7 +56,9 @@ MOST_SEARCHED = 400
 
 One that is driven daily is one; legs whose way is known without searching are none.
 """
-_AS_CAPTURED: Final = attrgetter("captured_at", "passage_id")
+_CAPTURED_AT: Final = attrgetter("captured_at")
+_PASSAGE_ID: Final = attrgetter("passage_id")
+_One = TypeVar("_One", PassageView, Stop)
 
 
 def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held against
@@ -78,7 +80,7 @@ def build_trajectory(  # noqa: PLR0913 - what was seen, and what it is held agai
     yard = Yardstick(rules, traffic)
     taken = fitting(stops, _stops(misreads, rules, offsets), yard)
     if taken:
-        both = sorted([*stops, *taken], key=lambda stop: (on_time(stop), stop.passage.passage_id))
+        both = _in_order([*stops, *taken], on_time, lambda stop: stop.passage.passage_id)
         stops = [
             stop if stop.number == number else stop.numbered(number, 1)
             for number, stop in enumerate(both, 1)
@@ -108,16 +110,25 @@ def _grouped(ordered: Sequence[PassageView], repeat_s: float) -> list[list[Passa
     return groups
 
 
+def _in_order(
+    some: Iterable[_One], at: Callable[[_One], datetime], passage_id: Callable[[_One], UUID]
+) -> list[_One]:
+    """In order of time; those of one instant by their identifiers, which nobody else needs."""
+    ordered = sorted(some, key=at)
+    times = [at(one) for one in ordered]
+    if any(map(eq, times, times[1:])):
+        ordered.sort(key=lambda one: (at(one), passage_id(one)))
+    return ordered
+
+
 def _stops(
     passages: Iterable[PassageView], rules: RouteRules, offsets: Mapping[str, float]
 ) -> list[Stop]:
-    def on_time(passage: PassageView) -> tuple[datetime, UUID]:
-        ahead = timedelta(seconds=offsets.get(passage.checkpoint.id, 0.0))
-        return passage.captured_at - ahead, passage.passage_id
+    def on_time(passage: PassageView) -> datetime:
+        ahead_s = offsets.get(passage.checkpoint.id)
+        return passage.captured_at - timedelta(seconds=ahead_s) if ahead_s else passage.captured_at
 
-    passages = list(passages)
-    are_right = offsets.keys().isdisjoint(passage.checkpoint.id for passage in passages)
-    ordered = sorted(passages, key=_AS_CAPTURED if are_right else on_time)
+    ordered = _in_order(passages, on_time if offsets else _CAPTURED_AT, _PASSAGE_ID)
     return [
         _stop(number, group, offsets)
         for number, group in enumerate(_grouped(ordered, rules.repeat_s), 1)

@@ -3,6 +3,7 @@
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Row, Text, type_coerce
 
@@ -85,12 +86,13 @@ class SeenPassage(PassageView):
         keep(self, "_row", row)
         keep(self, "checkpoint", place)
         keep(self, "captured_at", row[1])
-        keep(self, "passage_id", row[2])
 
     def __getattr__(self, name: str) -> Any:
         """Called for what is not there yet, which is asked of few: fill it in."""
         if name not in _SEEN:
             raise AttributeError(name)
         value = self._row[_SEEN[name]]
+        if name == "passage_id":
+            value = UUID(bytes=value)
         object.__setattr__(self, name, value)
         return value

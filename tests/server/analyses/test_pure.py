@@ -51,7 +51,7 @@ def seen(
     plate: str, place: int, at_s: float, color: str = "white", score: float = 0.95
 ) -> Sighting:
     at = NOON + timedelta(seconds=at_s)
-    return Sighting(plate, at, UUID(int=next(_number)), f"k{place}", "blue", "small", color,
+    return Sighting(plate, at, UUID(int=next(_number)).bytes, f"k{place}", "blue", "small", color,
                     score=score)  # fmt: skip
 
 

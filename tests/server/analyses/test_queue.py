@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from msgspec import structs
+
 from server.analyses.clones import CloneVerdict
 from server.analyses.queue import enqueue
 from tests.server.analyses.test_answers import CAMERA_OF, DAY, ME, no_upkeep, sent
@@ -23,7 +25,7 @@ def later(verdict: CloneVerdict, **more: Any) -> CloneVerdict:
     """The same vehicles a day later: passages that nobody has answered about."""
     moved = judge_plate(
         verdict.plate,
-        [replace(s, at=s.at + DAY, passage_id=type(s.passage_id)(int=s.passage_id.int + 7919))
+        [structs.replace(s, at=s.at + DAY, id_bytes=s.id_bytes[:-1] + bytes([s.id_bytes[-1] ^ 255]))
          for s in two_vehicles("black")],
         LINES, CloneRules(),
     )  # fmt: skip

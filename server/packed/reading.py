@@ -16,35 +16,36 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ARRAY, DateTime, Text, bindparam, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from server import citus
 from server.db import is_sqlite
+from server.packed.copying import copied
 from server.packed.form import Numbers, Pack
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
+_DAY_US: Final = 86_400_000_000
 BETWEEN: Final = "\x1f"
 """Between the words of a look: in none of them."""
 # by the periods one after the other, each by the key: no plan that somebody's statistics could spoil
 _LOOK: Final = """
-SELECT p.started_on, p.ended_on, t.plate, t.moments{looks}
+SELECT p.started_on - date '1970-01-01', p.ended_on - date '1970-01-01',
+  coalesce(t.plate, ''), coalesce(t.moments, ''){looks}
 FROM packed_period p LEFT JOIN LATERAL (
-  SELECT plate, moments{looks} FROM packed_plate
-  WHERE started_on = p.started_on AND plate = ANY(:plates) OFFSET 0
+  SELECT plate, moments, looks FROM packed_plate
+  WHERE started_on = p.started_on AND plate = ANY(%(plates)s) OFFSET 0
 ) t ON true
-WHERE p.started_on < :until AND p.ended_on > :since
+WHERE p.started_on < %(until)s AND p.ended_on > %(since)s
 UNION ALL
-SELECT started_on, NULL, plate, NULL{nothing} FROM packed_change WHERE plate = ANY(:plates)
+SELECT started_on - date '1970-01-01', {overtaken}, plate, ''{nothing}
+FROM packed_change WHERE plate = ANY(%(plates)s)
 """
-_GIVEN: Final = (
-    bindparam("plates", type_=ARRAY(Text())),
-    bindparam("since", type_=DateTime(timezone=True)),
-    bindparam("until", type_=DateTime(timezone=True)),
-)
-_MOMENTS: Final = text(_LOOK.format(looks="", nothing="")).bindparams(*_GIVEN)
-_WHOLE: Final = text(_LOOK.format(looks=", looks", nothing=", NULL")).bindparams(*_GIVEN)
+_OVERTAKEN: Final = -(2**31)
+"""Stands for the end of a period of which only that is said."""
+_MOMENTS: Final = _LOOK.format(looks="", nothing="", overtaken=_OVERTAKEN)
+_WHOLE: Final = _LOOK.format(looks=", coalesce(t.looks, '')", nothing=", ''", overtaken=_OVERTAKEN)
 
 
 class Span(NamedTuple):
@@ -85,21 +86,22 @@ def look(
     if is_sqlite(session) or citus.is_used(session):
         return Found(whole, {}, (whole,), {})
     given = {"plates": list(plates), "since": low, "until": high}
-    rows = session.connection().execute(_WHOLE if looks else _MOMENTS, given).all()
-    ends = {row[0]: row[1] for row in rows if row[1]}
-    periods = {day: Span(midnight(day), midnight(end)) for day, end in ends.items()}
-    start_us = {day: microseconds(since) for day, (since, _) in periods.items()}
-    overtaken = {(row[2], row[0]) for row in rows if not row[1] and row[0] in periods}
+    rows = list(copied(session, _WHOLE if looks else _MOMENTS, given))
+    ends = {row.started: row.ended for row in rows if row.ended != _OVERTAKEN}
+    periods = {day: Span(_midnight(day), _midnight(end)) for day, end in ends.items()}
+    overtaken = {
+        (row.plate, row.started) for row in rows if row.ended == _OVERTAKEN and row.started in ends
+    }
     packs: dict[str, list[tuple[int, Pack]]] = defaultdict(list)
-    for row in rows:
-        if row[1] and row[2] is not None and (row[2], row[0]) not in overtaken:
-            packs[row[2]].append((start_us[row[0]], Pack(row[3], row[4] if looks else b"")))
+    for started, ended, plate, moments, of_looks in rows:
+        if plate and ended != _OVERTAKEN and (plate, started) not in overtaken:
+            packs[plate].append((started * _DAY_US, Pack(moments, of_looks)))
     for those in packs.values():
         those.sort(key=_start_of)
     changed: dict[str, list[Span]] = defaultdict(list)
     overtaken |= {(plate, day) for plate in plates if not is_packable(plate) for day in periods}
-    for plate, started_on in sorted(overtaken):
-        period = periods[started_on]
+    for plate, started in sorted(overtaken):
+        period = periods[started]
         changed[plate].append(Span(max(low, period.since), min(high, period.until)))
     return Found(whole, packs, tuple(gaps(whole, periods.values())), changed)
 
@@ -136,6 +138,10 @@ def instants(at_us: Numbers) -> list[datetime]:
 def midnight(day: date) -> datetime:
     """The beginning of a UTC day."""
     return datetime.combine(day, time(), UTC)
+
+
+def _midnight(day: int) -> datetime:
+    return EPOCH + timedelta(days=day)
 
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)

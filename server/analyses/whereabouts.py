@@ -115,11 +115,13 @@ def _count_packed(
 ) -> None:
     """Count what is packed."""
     rows, columns, counts, there = counted
-    packs = [one for those in found.packs.values() for one in those]
-    at_us, place = moments_of([one.moments for _, one in packs], [start for start, _ in packs])
-    sizes = [sum(len(one.moments) for _, one in those) // 8 for those in found.packs.values()]
-    who = np.repeat([rows[plate] for plate in found.packs], sizes)
-    names = names_of(session).upto(session, int(place.max()))
+    # plate by plate: what is worked out of all at once goes through memory instead of the cache
+    moments = {
+        plate: moments_of([one.moments for _, one in packs], [start for start, _ in packs])
+        for plate, packs in found.packs.items()
+    }
+    highest = max(int(place.max()) for _, place in moments.values())
+    names = names_of(session).upto(session, highest)
     numbers = {name: number for number, name in enumerate(names)}
     column_at = np.full((len(names), 24), -1, np.int64)
     is_place = np.zeros(len(names), np.bool_)
@@ -130,12 +132,14 @@ def _count_packed(
             is_place[number] = True
     if sight.checkpoint_ids is not None:
         is_place &= seen_by(names, sight)
-    is_meant = is_place[place] & inside(at_us, Span(period.since, period.until))
-    who, place, at_us = who[is_meant], place[is_meant], at_us[is_meant]
-    there.update(np.flatnonzero(np.bincount(who)).tolist())
-    which = column_at[place, at_us // _HOUR_US % 24]
-    cell = (who * len(columns) + which)[which >= 0]
-    counts += np.bincount(cell, minlength=counts.size).reshape(counts.shape)
+    span, column_of = Span(period.since, period.until), column_at.ravel()
+    for plate, (at_us, place) in moments.items():
+        meant = np.flatnonzero(is_place[place] & inside(at_us, span))
+        if not len(meant):
+            continue
+        there.add(rows[plate])
+        which = column_of.take(place.take(meant) * 24 + at_us.take(meant) // _HOUR_US % 24)
+        counts[rows[plate]] += np.bincount(which[which >= 0], minlength=len(columns))
 
 
 def _hour_of_day(session: Session) -> ColumnElement[int]:

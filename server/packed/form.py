@@ -72,7 +72,8 @@ def moments_of(
     each = np.frombuffer(b"".join(moments), _MOMENT)
     sizes = [len(one) // 8 for one in moments]
     start_us = np.repeat(np.array(starts_us, np.int64), sizes)
-    at_us = start_us + (each >> np.uint64(PLACE_BITS)).astype(np.int64)
+    # numpy divides eight at a time, and shifts one by one
+    at_us = start_us + (each // np.uint64(MOST_PLACES)).astype(np.int64)
     return at_us, (each & np.uint64(MOST_PLACES - 1)).astype(np.int64)
 
 

@@ -90,3 +90,5 @@ def rows_of(body: bytes) -> Iterator[Copied]:
             looks = body[at : at + length]
             at += length
         yield Copied(started, ended, plate, moments, looks)
+    if at != end:
+        raise ValueError("a copy that is cut off")

@@ -151,7 +151,8 @@ def decode_grid(
         return []
     scores = dict(zip(hot.tolist(), heat.take(hot).tolist(), strict=True))
     width = heat.shape[1]
-    peaks = [at for at in scores if _is_peak(scores, at, width)]
+    highest = max(scores.values())
+    peaks = [at for at, score in scores.items() if score == highest or _is_peak(scores, at, width)]
     peaks.sort(key=scores.__getitem__, reverse=True)
     found = []
     for at in peaks[:_MOST_PLATES]:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -67,6 +67,12 @@ class RecogniserFolder:
     size_px: tuple[int, int]
     is_bgr: bool
     """Else the network is fed RGB, as PaddleOCR does without a ``DecodeImage`` step."""
+    _longest: tuple[str, ...] = field(init=False, repr=False)
+    """Blank, the characters, and a space."""
+
+    def __post_init__(self) -> None:
+        """Put the alphabet together, which every answer of the network is read by."""
+        object.__setattr__(self, "_longest", ("", *self.characters, " "))
 
     def alphabet(self, classes: int) -> tuple[str, ...]:
         """The network's classes: blank, the characters and, in PaddleOCR's own models, a space.
@@ -74,7 +80,7 @@ class RecogniserFolder:
         Raises:
             WeightsError: the network has another number of classes.
         """
-        alphabet = ("", *self.characters, " ")
+        alphabet = self._longest
         if classes not in {len(alphabet), len(alphabet) - 1}:
             raise WeightsError(
                 f"{self.path / MODEL_FILE}: has {classes} classes, but {CONFIG_FILE} lists "
@@ -159,10 +165,13 @@ class OnnxRecogniser:
         """
         if not plates:
             return []
-        scaled = [np.asarray(cv2.LUT(plate, _SCALE), np.float32) for plate in plates]
-        stacked = scaled[0][None] if len(scaled) == 1 else np.stack(scaled)
+        stacked = plates[0][None] if len(plates) == 1 else np.stack(plates)
         ordered = stacked if self._folder.is_bgr else stacked[..., ::-1]
-        outputs = self._network.run(np.ascontiguousarray(ordered.transpose(0, 3, 1, 2)))
+        # bytes are a quarter of what is to be put into another order
+        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
+        scaled = cv2.LUT(planes.reshape(-1, planes.shape[3]), _SCALE)
+        batch = np.asarray(scaled, np.float32).reshape(planes.shape)
+        outputs = self._network.run(batch)
         return _as_lattices(self._folder, next(iter(outputs.values())), len(plates))
 
 

@@ -13,7 +13,6 @@ geometry.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 import cv2
@@ -81,15 +80,17 @@ def _rightwardness(ring: list[Point], i: int) -> float:
     return (b[0] - a[0]) + (c[0] - d[0])
 
 
-def _is_convex_clockwise(ring: list[Point]) -> bool:
-    closed = [*ring, ring[0], ring[1]]
-    edges = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(closed)]
-    return all(e[0] * f[1] - e[1] * f[0] > 0 for e, f in pairwise(edges))
+def _is_convex_clockwise(ring: Sequence[Point]) -> bool:
+    """Whether each of the four edges turns to the right into the next one."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = ring
+    ax, ay, bx, by = x1 - x0, y1 - y0, x2 - x1, y2 - y1
+    cx, cy, dx, dy = x3 - x2, y3 - y2, x0 - x3, y0 - y3
+    return ax * by > ay * bx and bx * cy > by * cx and cx * dy > cy * dx and dx * ay > dy * ax
 
 
 def is_convex(quad: Quad) -> bool:
     """Whether the corners make a convex quadrilateral, clockwise on the screen."""
-    return _is_convex_clockwise(list(quad.as_tuple()))
+    return _is_convex_clockwise(quad.as_tuple())
 
 
 def widened(quad: Quad, u: float) -> Quad:

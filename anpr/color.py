@@ -1,8 +1,7 @@
 """Ground colour of a plate, and whether it is a plate at all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ CLASSES: Final = (
 """The network's classes in order; one more follows, "not a plate"."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColorRead:
+class ColorRead(NamedTuple):
     """What the colour network says of one plate."""
 
     colors: Mapping[PlateColor, float]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,8 @@ class Lattice:
     def __post_init__(self) -> None:
         """Gather the entries."""
         flat = self.probabilities.ravel()
-        places = np.flatnonzero(flat >= _ALTERNATIVES_FROM)
-        values, classes = flat[places].tolist(), self.probabilities.shape[1]
+        places = (flat >= _ALTERNATIVES_FROM).nonzero()[0]
+        values, classes = flat.take(places).tolist(), self.probabilities.shape[1]
         entries = [
             (place // classes, place % classes, value)
             for place, value in zip(places.tolist(), values, strict=True)
@@ -77,8 +77,7 @@ def in_a_row(lattices: Sequence[Lattice]) -> Lattice:
     return Lattice(np.concatenate(parts), lattices[0].alphabet)
 
 
-@dataclass(frozen=True, slots=True)
-class Spelled:
+class Spelled(NamedTuple):
     """One character of a text laid along a lattice."""
 
     position: float

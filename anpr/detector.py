@@ -8,8 +8,7 @@ before and after the network are pure functions.
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -54,8 +53,7 @@ _CLOSE_THRESHOLD: Final = 0.2
 _CLOSE_SAME_IOU: Final = 0.35
 
 
-@dataclass(frozen=True, slots=True)
-class Letterbox:
+class Letterbox(NamedTuple):
     """A picture scaled and set into the top left corner of the network's input."""
 
     batch: NDArray[np.uint8]
@@ -146,7 +144,7 @@ def decode_grid(
     """
     # Right after a network has run, each call of numpy costs as much as a hundred of Python's own
     # steps, and there are hardly ever more than a few cells to look at.
-    hot = np.flatnonzero(heat >= threshold)
+    hot = (heat >= threshold).ravel().nonzero()[0]
     if not len(hot):
         return []
     scores = dict(zip(hot.tolist(), heat.take(hot).tolist(), strict=True))

@@ -8,14 +8,14 @@ doubtful and one that all support stays sure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from anpr.color import ColorRead
 from anpr.ctc import Lattice, Spelled, hypotheses, spell
 from anpr.plate import Decoded, Hypothesis, decode, with_doubt, with_lost_characters
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """The lattice of one cut, and how much of the plate's width it had added at each side."""
 
     lattice: Lattice

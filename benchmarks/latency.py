@@ -123,6 +123,14 @@ class Clock:
         return run
 
 
+class _Names(dict[Network, str]):
+    """What a network's runs are listed as; made out once, as paths take long to take apart."""
+
+    def __missing__(self, network: Network) -> str:
+        self[network] = name = f"session.run {network.path.parent.name}"
+        return name
+
+
 @contextmanager
 def watched(clock: Clock, also: Sequence[tuple[Any, str, str]] = ()) -> Iterator[None]:
     """Time every run of a network while this lasts, and those parts of the reader."""
@@ -130,10 +138,16 @@ def watched(clock: Clock, also: Sequence[tuple[Any, str, str]] = ()) -> Iterator
         for owner, attribute, name in also:
             original = getattr(owner, attribute)
             stack.enter_context(patch.object(owner, attribute, clock.timed(original, name)))
-        run = Network.run
+        run, names = Network.run, _Names()
 
         def timed_run(network: Network, batch: Any) -> Any:
-            return clock.timed(run, f"session.run {network.path.parent.name}")(network, batch)
+            # no more than this: what the clock takes beside the run counts as outside of it
+            started = time.perf_counter()
+            try:
+                return run(network, batch)
+            finally:
+                taken_ms = (time.perf_counter() - started) * 1000
+                clock.frames[-1][names[network]] += taken_ms
 
         stack.enter_context(patch.object(Network, "run", timed_run))
         yield

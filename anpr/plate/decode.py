@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from anpr.plate.foreign import respelled
 from anpr.plate.grammar import (
@@ -88,8 +88,7 @@ _SURELY_GREEN: Final = 0.8
 _SURELY_YELLOW: Final = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
+class Hypothesis(NamedTuple):
     """A whole text with its probability by the network alone, in [0, 1]."""
 
     text: str

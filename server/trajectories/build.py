@@ -206,8 +206,9 @@ def _ways(
 ) -> Sequence[Path]:
     """The ways that a leg may have gone, likeliest first."""
     _, end, look = drive
-    if look.way.only is not None and 0 < look.seconds < min(look.way.only_below_s, LONGEST_S):
-        return (look.way.only,)
+    way, seconds = look.way, look.seconds
+    if way.only is not None and 0 < seconds <= LONGEST_S and seconds < way.only_below_s:
+        return (way.only,)
     asked = searches.get(end.number)
     if asked is None:
         return ()

@@ -1,13 +1,12 @@
 """Finding plates: image to detections with four corners.
 
-The network is anchor-free. For each cell of a grid it says whether a plate's centre lies there,
-where the plate's corners are from the cell's centre, and whether the plate has two rows. What is
-before and after the network are pure functions.
+The network is anchor-free. For each cell of a grid it judges whether a plate's centre lies there,
+where the plate's corners are from the cell's centre, and whether the plate has two rows; it gives the
+cells that no neighbour outdoes. What is before and after the network are pure functions.
 """
 
 import math
 import threading
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import cv2
@@ -20,14 +19,15 @@ from anpr.session import Network
 from anpr.types import Detection, Image, Quad
 from anpr.weights import ModelFiles
 
-OUTPUTS: Final = ("heat", "quad", "rows")
-"""``(1,1,h,w)`` score, ``(1,8,h,w)`` corners tl, tr, br, bl in cells from the cell's centre,
-``(1,1,h,w)`` probability of two rows."""
+OUTPUT: Final = "plates"
+"""``(k, 11)``: the grid's peaks, best first, at most 64. Each is a score in [0, 1], the probability of
+two rows, the number of its cell row by row, and x and y of tl, tr, br, bl in cells from the cell's
+centre."""
+_OUTPUT_WIDTH: Final = 11
 SIZE_MULTIPLE_PX: Final = 32
 _GREY: Final = 128
 LARGEST_SCALE: Final = 1.25
 """Small pictures are enlarged at most so much: more adds nothing to see."""
-_MOST_PLATES: Final = 64
 _SAME_PLATE_IOU: Final = 0.3
 _SAME_PLATE_COVERED: Final = 0.6
 """A weaker box that lies so far inside a stronger one is a part of it."""
@@ -126,56 +126,31 @@ def _resize_into(place: NDArray[np.uint8], image: Image) -> None:
     cv2.resize(image, (width, height), dst=place, interpolation=how)
 
 
-def decode_grid(
-    heat: NDArray[np.float32],
-    quad: NDArray[np.float32],
-    rows: NDArray[np.float32],
-    stride_px: int,
-    threshold: float,
+def decode_peaks(
+    plates: NDArray[np.float32], columns: int, stride_px: int, threshold: float
 ) -> list[Detection]:
     """Peaks of one picture's grid as detections in network pixels, best first, not yet thinned.
 
     Args:
-        heat: ``(h, w)`` score in [0, 1].
-        quad: ``(8, h, w)`` corners in cells from the cell's centre.
-        rows: ``(h, w)`` probability of two rows.
+        plates: ``(k, 11)`` as ``OUTPUT`` says.
+        columns: cells in a row of the grid.
         stride_px: size of a cell.
         threshold: least score of a detection.
     """
-    # Right after a network has run, each call of numpy costs as much as a hundred of Python's own
-    # steps, and there are hardly ever more than a few cells to look at.
-    hot = (heat >= threshold).ravel().nonzero()[0]
-    if not len(hot):
-        return []
-    scores = dict(zip(hot.tolist(), heat.take(hot).tolist(), strict=True))
-    width = heat.shape[1]
-    highest = max(scores.values())
-    peaks = [at for at, score in scores.items() if score == highest or _is_peak(scores, at, width)]
-    peaks.sort(key=scores.__getitem__, reverse=True)
     found = []
-    for at in peaks[:_MOST_PLATES]:
-        y, x = divmod(at, width)
-        offsets = quad[:, y, x].tolist()
+    for plate in plates:
+        score, two_rows, cell, *offsets = plate.tolist()
+        if not score >= threshold:
+            break
+        y, x = divmod(int(cell), columns)
         corners = [
             [(offsets[i] + x + 0.5) * stride_px, (offsets[i + 1] + y + 0.5) * stride_px]
             for i in range(0, 8, 2)
         ]
         shape = _as_quad(corners)
         if shape is not None:
-            found.append(Detection(shape, min(1.0, scores[at]), 2 if rows.item(y, x) >= 0.5 else 1))
+            found.append(Detection(shape, min(1.0, score), 2 if two_rows >= 0.5 else 1))
     return found
-
-
-def _is_peak(scores: Mapping[int, float], at: int, width: int) -> bool:
-    """Whether no cell around is higher; those that are not in ``scores`` are lower."""
-    column = at % width
-    score = scores[at]
-    return not any(
-        scores.get(at + down * width + across, 0.0) > score
-        for across in (-1, 0, 1)
-        if 0 <= column + across < width
-        for down in (-1, 0, 1)
-    )
 
 
 def _as_quad(corners: list[list[float]]) -> Quad | None:
@@ -229,7 +204,8 @@ class PlateDetector:
         """Load the network.
 
         Raises:
-            WeightsError: the network lacks an output or a setting; the message names the file.
+            WeightsError: the network has another input or output than agreed, or lacks a setting;
+                the message names the file.
         """
         self.name = model.name
         self._network = Network(model.path("detector.onnx"), threads=threads)
@@ -240,9 +216,11 @@ class PlateDetector:
                 f"{self._network.path}: takes {self._network.input_type} "
                 f"{self._network.input_shape}, expected bytes (1, H, W, 3); export it again"
             )
-        missing = set(OUTPUTS) - set(self._network.output_names)
-        if missing:
-            raise WeightsError(f"{self._network.path}: the network lacks outputs {sorted(missing)}")
+        if OUTPUT not in self._network.output_names:
+            raise WeightsError(
+                f"{self._network.path}: gives {list(self._network.output_names)}, "
+                f"expected {OUTPUT!r}; export it again"
+            )
         stride = self._network.metadata.get("stride", "")
         if not stride.isdigit() or int(stride) != model.number("stride"):
             raise WeightsError(
@@ -303,10 +281,9 @@ class PlateDetector:
 
     def _found(self, box: Letterbox, threshold: float) -> list[Detection]:
         """What the network finds in a letterboxed picture, in the picture's pixels."""
-        outputs = self._network.run(box.batch)
-        heat, quad, rows = (outputs[name][0] for name in OUTPUTS)
-        if heat.shape != rows.shape or quad.shape != (8, *heat.shape[1:]):
-            shapes = {name: outputs[name].shape for name in OUTPUTS}
-            raise InferenceError(f"{self._network.path}: unexpected output shapes {shapes}")
-        found = decode_grid(heat[0], quad, rows[0], self._stride_px, threshold)
+        plates = self._network.run(box.batch)[OUTPUT]
+        if plates.ndim != 2 or plates.shape[1] != _OUTPUT_WIDTH:
+            raise InferenceError(f"{self._network.path}: unexpected output shape {plates.shape}")
+        columns = box.batch.shape[2] // self._stride_px
+        found = decode_peaks(plates, columns, self._stride_px, threshold)
         return [scaled(d, box.scale) for d in found]

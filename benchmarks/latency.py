@@ -56,7 +56,7 @@ GOALS = {
 }
 _PARTS = (
     (anpr.detector, "letterbox", "letterbox"),
-    (anpr.detector, "decode_grid", "detections from the grid"),
+    (anpr.detector, "decode_peaks", "detections from the peaks"),
     (anpr.reader, "rectify_whole", "cut for the colour"),
     (anpr.reader, "rectify", "cut for the recogniser"),
     (ColorNetwork, "classify", "colour, network included"),

@@ -131,7 +131,7 @@ def provinces(result: dict[str, Any], file: Path) -> None:
 
 def latency(result: dict[str, Any], file: Path) -> None:
     """Where the time of a frame goes, for each number of threads."""
-    outside = ("letterbox", "detections from the grid", "cut for the colour", "cut for the recogniser",
+    outside = ("letterbox", "detections from the peaks", "cut for the colour", "cut for the recogniser",
                "decoding of the text")  # fmt: skip
     names = ("session.run plate_det", "session.run plate_rec", "session.run plate_color", *outside)
     figure, axes = plt.subplots(figsize=(9, 3), layout="constrained")

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anpr.detector import decode_grid, letterbox, scaled, without_doubles
-from models.training.detector_net import STRIDE_PX, PlateNet
+from anpr.detector import decode_peaks, letterbox, scaled, without_doubles
+from models.training.detector_net import STRIDE_PX, PlateNet, peaks
 from models.training.detector_samples import plate_sides_px
 from models.training.plate_scenes import DOUBTFUL_LABEL, Corners, corners_of, read_rows
 
@@ -51,14 +51,8 @@ def find(
 ) -> list[Found]:
     """Plates of one frame, best first, by the very steps that the reader takes."""
     box = letterbox(image, side_px)
-    heat, quad, rows = net(torch.from_numpy(box.batch).permute(0, 3, 1, 2).float() / 255)
-    detections = decode_grid(
-        torch.sigmoid(heat)[0, 0].numpy(),
-        quad[0].numpy(),
-        torch.sigmoid(rows)[0, 0].numpy(),
-        STRIDE_PX,
-        threshold,
-    )
+    grid = net.grid(torch.from_numpy(box.batch).permute(0, 3, 1, 2).float() / 255)
+    detections = decode_peaks(peaks(grid).numpy(), grid.shape[3], STRIDE_PX, threshold)
     kept = (scaled(d, box.scale) for d in without_doubles(detections))
     return [Found(np.array(d.quad.as_tuple(), np.float32), d.score, d.rows) for d in kept]
 

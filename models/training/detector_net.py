@@ -21,6 +21,15 @@ STRIDE_PX = 8
 INPUT_MULTIPLE_PX = 32
 """Height and width of the input must be multiples of this."""
 
+MOST_PLATES = 64
+"""At most so many peaks of a picture come out of the exported network."""
+
+_CELL_NUMBERS = 11
+"""Of each cell: heat, rows, logarithm of the size, and eight corner offsets in units of that size."""
+
+_NO_PLATE = -100.0
+"""A logit whose probability is nothing."""
+
 
 class ConvUnit(nn.Sequential):
     """Convolution, batch normalisation, ReLU."""
@@ -83,8 +92,7 @@ class PlateNet(nn.Module):
         self.mix16 = ConvUnit(w16, w16)
         self.up8 = ConvUnit(w16, w8, kernel=1)
         self.mix8 = ConvUnit(w8, w8)
-        # heat, rows, log-size and eight corner offsets in units of that size
-        self.head = nn.Conv2d(w8, 11, 1)
+        self.head = nn.Conv2d(w8, _CELL_NUMBERS, 1)
         self._start_from_rare_plates()
 
     def _start_from_rare_plates(self) -> None:
@@ -100,18 +108,57 @@ class PlateNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return ``(heat logits, quad, rows logits)``; see the class for shapes."""
+        grid = self.grid(image)
+        return grid[:, 0:1], grid[:, 3:11] * _size(grid[:, 2:3]), grid[:, 1:2]
+
+    def grid(self, image: Tensor) -> Tensor:
+        """``(N, 11, h, w)`` before anything is made of it: what :func:`peaks` takes."""
         c8 = self.down8(self.down4(self.stem(image)))
         c16 = self.down16(c8)
         c32 = self.down32(c16)
         p16 = self.mix16(c16 + functional.interpolate(self.up16(c32), scale_factor=2.0))
         p8 = self.mix8(c8 + functional.interpolate(self.up8(p16), scale_factor=2.0))
-        out = self.head(p8)
-        size = torch.exp(out[:, 2:3].clamp(-2.0, 5.0))
-        return out[:, 0:1], out[:, 3:11] * size, out[:, 1:2]
+        return self.head(p8)
+
+
+def _size(logarithm: Tensor) -> Tensor:
+    """The unit of a plate's corners, from what the network says of it."""
+    return torch.exp(logarithm.clamp(-2.0, 5.0))
+
+
+def peaks(grid: Tensor) -> Tensor:
+    """The cells that none of their eight neighbours outdoes, best first, as the reader takes them.
+
+    Sorted and gathered first, made into probabilities and corners afterwards: of a picture's
+    thousands of cells the reader wants a few.
+
+    Args:
+        grid: ``(1, 11, h, w)``: logits of a plate and of two rows, logarithm of the size, and
+            eight corner offsets in units of that size.
+
+    Returns:
+        ``(k, 11)``, k = min(MOST_PLATES, h w): score, probability of two rows, number of the cell
+        row by row, and x and y of tl, tr, br, bl in cells from the cell's centre. Where fewer
+        cells are peaks, others follow with score 0.
+    """
+    heat = grid[:, 0:1]
+    outdone = heat < functional.max_pool2d(heat, 3, stride=1, padding=1)
+    line = heat.masked_fill(outdone, _NO_PLATE).reshape(-1)
+    # the number of cells as the exporter understands it: another one for each size of picture
+    cells = torch._shape_as_tensor(line)[0]  # noqa: SLF001 - it has no public name
+    logits, at = torch.topk(line, cells.clamp(max=MOST_PLATES))
+    there = grid.reshape(_CELL_NUMBERS, -1)[:, at]
+    plates = [
+        torch.sigmoid(logits).unsqueeze(0),
+        torch.sigmoid(there[1:2]),
+        at.unsqueeze(0).to(grid.dtype),
+        there[3:11] * _size(there[2:3]),
+    ]
+    return torch.cat(plates).transpose(0, 1)
 
 
 class _Exported(nn.Module):
-    """The network as the reader sees it: a camera's bytes in, probabilities instead of logits out.
+    """The network as the reader sees it: a camera's bytes in, peaks out.
 
     The first convolution is rewritten for rows of interleaved bytes. In the picture
     ``(H, W, 3)``, read as one channel of H rows of 3 W numbers, a 3x3 window of three channels is
@@ -124,10 +171,9 @@ class _Exported(nn.Module):
         self.net = copy.deepcopy(net)
         self.net.stem[0] = _for_interleaved(net.stem[0])
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Tensor:
         rows_of_bytes = image.flatten(2).unsqueeze(1)
-        heat, quad, rows = self.net(rows_of_bytes.float())
-        return torch.sigmoid(heat), quad, torch.sigmoid(rows)
+        return peaks(self.net.grid(rows_of_bytes.float()))
 
 
 def _for_interleaved(conv: nn.Conv2d) -> nn.Conv2d:
@@ -170,7 +216,8 @@ def multiply_adds(net: PlateNet, height_px: int, width_px: int) -> int:
 def export_onnx(net: PlateNet, path: Path, metadata: dict[str, str]) -> None:
     """Write the network as ONNX with batch normalisation folded in.
 
-    Its input ``image`` is ``uint8 (1, H, W, 3)`` BGR, a picture as a camera gives it.
+    Its input ``image`` is ``uint8 (1, H, W, 3)`` BGR, a picture as a camera gives it; its output
+    ``plates`` is what :func:`peaks` gives.
     The file's metadata holds ``stride``, ``outputs`` and whatever ``metadata`` adds, so that the
     reader needs nothing but the file.
     """
@@ -186,20 +233,14 @@ def export_onnx(net: PlateNet, path: Path, metadata: dict[str, str]) -> None:
             (torch.zeros(1, 384, 640, 3, dtype=torch.uint8),),
             str(path),
             input_names=["image"],
-            output_names=["heat", "quad", "rows"],
-            dynamic_axes={
-                "image": {1: "height", 2: "width"},
-                **{
-                    name: {2: "rows_of_cells", 3: "columns_of_cells"}
-                    for name in ("heat", "quad", "rows")
-                },
-            },
+            output_names=["plates"],
+            dynamic_axes={"image": {1: "height", 2: "width"}, "plates": {0: "plates"}},
             opset_version=17,
             dynamo=False,
         )
     model = onnx.load(str(path))
     del model.metadata_props[:]
-    entries = {"stride": str(STRIDE_PX), "outputs": json.dumps(["heat", "quad", "rows"])} | metadata
+    entries = {"stride": str(STRIDE_PX), "outputs": json.dumps(["plates"])} | metadata
     for key, value in entries.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value

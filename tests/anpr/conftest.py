@@ -98,33 +98,32 @@ def _save(graph, path: Path, metadata=()):
     onnx.save(model, path)
 
 
-def _write_detector(path: Path, *, stride=8):
-    """A detector that sees a plate wherever a stride-sized cell is bright, of one fixed shape."""
+def _write_detector(path: Path, *, stride=8, numbers=11, output="plates"):
+    """A detector that sees a plate of one fixed shape in each of the eight brightest cells."""
     mean = np.full((1, 3, stride, stride), 1 / (255 * 3 * stride * stride), np.float32)
-    corners = np.array([-5, -2, 5, -2, 5, 2, -5, 2], np.float32).reshape(8, 1, 1, 1)
+    corners = np.array([-5, -2, 5, -2, 5, 2, -5, 2], np.float32)[: numbers - 3]
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["planes"], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("Conv", ["numbers", "mean"], ["heat"], strides=[stride, stride]),
-        helper.make_node("Mul", ["heat", "none"], ["zero"]),
-        helper.make_node("Conv", ["zero", "one", "bias"], ["quad"]),
-        helper.make_node("Identity", ["zero"], ["rows"]),
+        helper.make_node("Reshape", ["heat", "column"], ["cells"]),
+        helper.make_node("TopK", ["cells", "eight"], ["scores", "at"], axis=0),
+        helper.make_node("Mul", ["scores", "none"], ["rows"]),
+        helper.make_node("Cast", ["at"], ["cell"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["rows", "shape"], ["corners"]),
+        helper.make_node("Concat", ["scores", "rows", "cell", "corners"], [output], axis=1),
     ]
-    size = ["h", "w"]
     graph = helper.make_graph(
         nodes,
         "detector",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, *size, 3])],
-        [
-            helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, 1, "a", "b"]),
-            helper.make_tensor_value_info("quad", TensorProto.FLOAT, [1, 8, "a", "b"]),
-            helper.make_tensor_value_info("rows", TensorProto.FLOAT, [1, 1, "a", "b"]),
-        ],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "h", "w", 3])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["k", numbers])],
         [
             numpy_helper.from_array(mean, "mean"),
+            numpy_helper.from_array(np.array([-1, 1], np.int64), "column"),
+            numpy_helper.from_array(np.array([8], np.int64), "eight"),
             numpy_helper.from_array(np.zeros(1, np.float32), "none"),
-            numpy_helper.from_array(np.zeros((8, 1, 1, 1), np.float32), "one"),
-            numpy_helper.from_array(corners.reshape(8), "bias"),
+            numpy_helper.from_array(corners[None], "shape"),
         ],
     )
     _save(graph, path, [("stride", str(stride))])
@@ -161,6 +160,12 @@ def make_recogniser_folder(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture
+def make_detector():
+    """Write a tiny detector to a path; options as ``_write_detector``."""
+    return _write_detector
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from anpr.detector import (
     PlateDetector,
     _Canvas,
-    decode_grid,
+    decode_peaks,
     letterbox,
     scaled,
     without_doubles,
 )
-from anpr.errors import WeightsError
+from anpr.errors import InferenceError, WeightsError
 from anpr.types import Detection, Quad
 from anpr.weights import load_model
 
@@ -31,25 +31,44 @@ def test_a_letterbox_keeps_the_picture_at_the_top_left_and_is_a_multiple_of_32(w
     assert (box.batch[0, :, shown[1] :] == 128).all()
 
 
-def grid(height=12, width=20):
-    return (
-        np.zeros((height, width), np.float32),
-        np.zeros((8, height, width), np.float32),
-        np.zeros((height, width), np.float32),
-    )
+COLUMNS = 20
+"""Cells in a row of the grids below."""
+UPRIGHT = (-4, -1, 4, -1, 4.5, 1, -4, 1)
+
+
+def peak(score, *, x=7, y=5, two_rows=0.0, corners=UPRIGHT):
+    """One row of what the network gives."""
+    return [score, two_rows, y * COLUMNS + x, *corners]
+
+
+def decoded(*peaks, threshold=0.4):
+    return decode_peaks(np.array(peaks, np.float32).reshape(-1, 11), COLUMNS, 8, threshold)
 
 
 def test_a_peak_becomes_a_plate_where_its_corners_say():
-    heat, quad, rows = grid()
-    heat[5, 7], heat[5, 8] = 0.9, 0.7  # the neighbour is no peak
-    quad[:, 5, 7] = [-4, -1, 4, -1, 4.5, 1, -4, 1]
-    rows[5, 7] = 0.8
-    (found,) = decode_grid(heat, quad, rows, 8, 0.4)
+    (found,) = decoded(peak(0.9, two_rows=0.8))
     assert found.rows == 2
     assert found.score == pytest.approx(0.9)
     cx, cy = 7.5, 5.5
     assert found.quad.top_left == (8 * (cx - 4), 8 * (cy - 1))
     assert found.quad.bottom_right == (8 * (cx + 4.5), 8 * (cy + 1))
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ((), 0),
+        ((0.39,), 0),
+        ((0.5,), 1),
+        ((0.9, 0.6, 0.39, 0.1), 2),
+        ((0.9, 0.0, 0.0), 1),
+        ((float("nan"), 0.1), 0),
+    ],
+)
+def test_what_the_threshold_is_above_of_is_no_plate(scores, kept):
+    """A score may be the threshold itself; what is below comes last, so nothing behind counts."""
+    found = decoded(*(peak(score, x=index) for index, score in enumerate(scores)), threshold=0.5)
+    assert [d.score for d in found] == pytest.approx(scores[:kept])
 
 
 @pytest.mark.parametrize(
@@ -61,23 +80,21 @@ def test_a_peak_becomes_a_plate_where_its_corners_say():
         [float("nan")] * 8,
     ],
 )
-def test_corners_that_enclose_nothing_are_no_plate(corners):
-    heat, quad, rows = grid()
-    heat[5, 7] = 0.9
-    quad[:, 5, 7] = corners
-    assert decode_grid(heat, quad, rows, 8, 0.4) == []
+def test_corners_that_enclose_nothing_are_no_plate_and_cost_no_other(corners):
+    (found,) = decoded(peak(0.9, corners=corners), peak(0.7, x=2))
+    assert found.score == pytest.approx(0.7)
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_detections_come_best_first_and_never_twice(seed):
-    rng = np.random.default_rng(seed)
-    heat, quad, rows = grid()
-    heat[:] = rng.random(heat.shape)
-    quad[:] = np.array([-2, -1, 2, -1, 2, 1, -2, 1], np.float32)[:, None, None]
-    kept = without_doubles(decode_grid(heat, quad, rows, 8, 0.3))
-    scores = [d.score for d in kept]
-    assert kept
-    assert scores == sorted(scores, reverse=True)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=64), st.randoms())
+def test_detections_come_best_first_and_never_twice(scores, random):
+    places = random.sample(range(12 * COLUMNS), len(scores))
+    peaks = [
+        peak(score, x=place % COLUMNS, y=place // COLUMNS, corners=[-2, -1, 2, -1, 2, 1, -2, 1])
+        for score, place in zip(sorted(scores, reverse=True), places, strict=True)
+    ]
+    kept = without_doubles(decoded(*peaks, threshold=0.3))
+    assert bool(kept) == (max(scores) >= np.float32(0.3))
+    assert [d.score for d in kept] == sorted((d.score for d in kept), reverse=True)
     for i, a in enumerate(kept):
         assert all(a.quad.box().iou(b.quad.box()) <= 0.3 for b in kept[i + 1 :])
 
@@ -111,6 +128,22 @@ def test_a_plate_is_found_where_it_is_in_the_picture(tiny_models, size):
     (x1, y1), (x2, y2) = found[0].quad.top_left, found[0].quad.bottom_right
     assert x1 - 32 <= x + 32 <= x2 + 32
     assert y1 - 32 <= y + 32 <= y2 + 32
+
+
+def test_a_network_of_another_form_is_refused_by_name(tiny_models, make_detector):
+    """As the files were before the grid's peaks were found inside the network."""
+    model = load_model(tiny_models, "plate_det")
+    make_detector(model.path("detector.onnx"), output="quad")
+    with pytest.raises(WeightsError, match=r"detector\.onnx: gives \['quad'\], expected 'plates'"):
+        PlateDetector(model)
+
+
+def test_a_network_whose_plates_have_other_numbers_fails_aloud(tiny_models, make_detector):
+    """A model that fails is not an empty road."""
+    model = load_model(tiny_models, "plate_det")
+    make_detector(model.path("detector.onnx"), numbers=10)
+    with pytest.raises(InferenceError, match=r"detector\.onnx: unexpected output shape \(8, 10\)"):
+        PlateDetector(model).detect(np.zeros((240, 320, 3), np.uint8))
 
 
 def test_a_stride_that_contradicts_the_manifest_is_refused(tiny_models):

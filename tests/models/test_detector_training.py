@@ -9,13 +9,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from anpr.detector import decode_grid
+from anpr.detector import decode_peaks
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from models.training import detector  # noqa: E402
 from models.training.detector_eval import box_iou  # noqa: E402
-from models.training.detector_net import STRIDE_PX, PlateNet, export_onnx  # noqa: E402
+from models.training.detector_net import MOST_PLATES, STRIDE_PX, PlateNet, export_onnx, peaks  # noqa: E402
 from models.training.detector_samples import LoadedScene, View, make_targets, random_view  # noqa: E402
 from models.training.plate_scenes import LabelledPlate, read_rows  # noqa: E402
 
@@ -34,7 +34,9 @@ def test_what_the_network_should_say_decodes_to_the_labelled_plate(wide: float, 
     label = plate(51.0, 83.0, wide, wide / (2 if rows == 2 else 3.14), rows)
     view = View(np.zeros((256, 256, 3), np.uint8), [label], [])
     targets = make_targets(view)
-    found = decode_grid(targets.heat[0], targets.quad, targets.rows[0], STRIDE_PX, 0.99)
+    heat, two = (torch.logit(torch.from_numpy(p), 1e-6) for p in (targets.heat, targets.rows))
+    grid = torch.cat([heat, two, torch.zeros_like(heat), torch.from_numpy(targets.quad)])
+    found = decode_peaks(peaks(grid[None]).numpy(), grid.shape[2], STRIDE_PX, 0.99)
     assert len(found) == 1
     assert np.allclose(np.array(found[0].quad.as_tuple()), label.corners, atol=1e-2)
     assert found[0].rows == rows
@@ -109,15 +111,44 @@ def test_the_exported_file_says_what_the_network_says_at_any_size(tmp_path: Path
         tmp_path / "detector.onnx", providers=["CPUExecutionProvider"]
     )
     assert session.get_modelmeta().custom_metadata_map["stride"] == str(STRIDE_PX)
-    for high, wide in ((96, 160), (384, 640), (640, 416)):
+    for high, wide in ((32, 32), (96, 160), (384, 640), (640, 416)):
         image = torch.randint(0, 256, (1, high, wide, 3), dtype=torch.uint8)
         with torch.inference_mode():
-            heat, quad, rows = net(image.permute(0, 3, 1, 2).float() / 255)
-        got = session.run(["heat", "quad", "rows"], {"image": image.numpy()})
-        assert got[0].shape == (1, 1, high // STRIDE_PX, wide // STRIDE_PX)
-        expected = (torch.sigmoid(heat), quad, torch.sigmoid(rows))
-        for ours, theirs in zip(expected, got, strict=True):
-            assert np.allclose(ours.numpy(), theirs, atol=1e-3)
+            expected = peaks(net.grid(image.permute(0, 3, 1, 2).float() / 255)).numpy()
+        (plates,) = session.run(["plates"], {"image": image.numpy()})
+        assert plates.shape == expected.shape == (min(MOST_PLATES, high * wide // 64), 11)
+        # two cells with scores as good as equal may change places
+        assert np.allclose(plates[:, 0], expected[:, 0], atol=1e-4)
+        by_cell = {row[2]: row for row in expected if row[0] > 0}
+        shared = [(row, by_cell[row[2]]) for row in plates if row[2] in by_cell]
+        assert len(shared) >= 0.9 * len(by_cell)
+        assert all(np.allclose(ours, theirs, atol=1e-3) for ours, theirs in shared)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_peaks_are_the_cells_that_no_neighbour_outdoes(seed: int) -> None:
+    """Against the definition, cell by cell; every other grid has ties and plateaus."""
+    rng = np.random.default_rng(seed)
+    high, wide = rng.integers(1, 14, 2)
+    grid = rng.normal(0, 3, (11, high, wide)).astype(np.float32)
+    if seed % 2:
+        grid[0] = np.round(grid[0])
+    expected = []
+    for y, x in np.ndindex(high, wide):
+        around = grid[0, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        if grid[0, y, x] == around.max():
+            expected.append((grid[0, y, x], y * wide + x))
+    expected.sort(key=lambda peak: (-peak[0], peak[1]))
+    got = peaks(torch.from_numpy(grid)[None]).numpy()
+    assert len(got) == min(MOST_PLATES, high * wide)
+    found = got[got[:, 0] > 0]
+    assert len(found) == min(MOST_PLATES, len(expected))
+    assert set(found[:, 2].astype(int)) == {cell for _, cell in expected}
+    assert np.allclose(found[:, 0], [1 / (1 + np.exp(-logit)) for logit, _ in expected], atol=1e-6)
+    for row in found:
+        _, rows, size, *corners = grid[:, *divmod(int(row[2]), wide)]
+        assert row[1] == pytest.approx(1 / (1 + np.exp(-rows)), abs=1e-6)
+        assert np.allclose(row[3:], np.array(corners) * np.exp(np.clip(size, -2, 5)), rtol=1e-5)
 
 
 def test_overlap_is_one_for_itself_and_none_for_a_stranger() -> None:

@@ -23,6 +23,8 @@ CLASSES: Final = (
     PlateColor.OTHER,
 )
 """The network's classes in order; one more follows, "not a plate"."""
+_ROUNDED: Final = 0.01
+"""How far from 1 the classes' probabilities may add up to."""
 
 
 class ColorRead(NamedTuple):
@@ -60,7 +62,8 @@ class ColorNetwork:
         """Colours of plates, each ``rectify_whole(image, quad, SIZE_PX)``.
 
         Raises:
-            InferenceError: the network failed or answered with another shape than agreed.
+            InferenceError: the network failed, or answered with another shape than agreed or with
+                what are no probabilities.
         """
         if not plates:
             return []
@@ -68,7 +71,10 @@ class ColorNetwork:
         (probabilities,) = self._network.run(batch).values()
         if probabilities.shape != (len(plates), len(CLASSES) + 1):
             raise InferenceError(f"{self._network.path}: answered {probabilities.shape}")
-        return [_color_read(row) for row in probabilities.tolist()]
+        rows = probabilities.tolist()
+        if not all(abs(sum(row) - 1) < _ROUNDED for row in rows):
+            raise InferenceError(f"{self._network.path}: answered no probabilities: {rows}")
+        return [_color_read(row) for row in rows]
 
 
 def _color_read(row: list[float]) -> ColorRead:

@@ -239,7 +239,8 @@ class PlateDetector:
                 larger, if it has that many pixels.
 
         Raises:
-            InferenceError: the network failed or answered with other shapes than agreed.
+            InferenceError: the network failed, or answered with another shape than agreed or with
+                what is no number.
         """
         whole = letterbox(image, self._side_px, canvas=self._canvas)
         found = self._found(whole, self._threshold)
@@ -284,6 +285,9 @@ class PlateDetector:
         plates = self._network.run(box.batch)[OUTPUT]
         if plates.ndim != 2 or plates.shape[1] != _OUTPUT_WIDTH:
             raise InferenceError(f"{self._network.path}: unexpected output shape {plates.shape}")
+        if not math.isfinite(plates.sum()):
+            # Not a number is above no threshold: what fails would look like an empty road.
+            raise InferenceError(f"{self._network.path}: answered with what is no number")
         columns = box.batch.shape[2] // self._stride_px
         found = decode_peaks(plates, columns, self._stride_px, threshold)
         return [scaled(d, box.scale) for d in found]

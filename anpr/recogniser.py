@@ -38,6 +38,8 @@ _WIDEST_ASPECT: Final = 3.5
 is read worse than one stretched to 168 x 48 (84 against 69 of 120 real crops)."""
 # v/255 in float64, then rounded once, as PaddleOCR does it: the engines must agree to the bit.
 _SCALE: Final = ((np.arange(256) / 255 - 0.5) / 0.5).astype(np.float32)
+_ROUNDED: Final = 0.01
+"""How far from 1 a step's probabilities may add up to, on the average."""
 
 
 class PlateRecogniser(Protocol):
@@ -52,7 +54,7 @@ class PlateRecogniser(Protocol):
         """One lattice for each plate, in order; each plate is ``uint8 (H, W, 3)`` BGR.
 
         Raises:
-            InferenceError: the network failed.
+            InferenceError: the network failed or answered with what are no probabilities.
         """
         ...
 
@@ -161,7 +163,7 @@ class OnnxRecogniser:
         """One lattice for each plate, in order.
 
         Raises:
-            InferenceError: the network failed.
+            InferenceError: the network failed or answered with what are no probabilities.
         """
         if not plates:
             return []
@@ -256,7 +258,8 @@ class PaddleRecogniser:
         """One lattice for each plate, in order.
 
         Raises:
-            InferenceError: PaddleOCR or the network failed.
+            InferenceError: PaddleOCR or the network failed, or answered with what are no
+                probabilities.
         """
         if not plates:
             return []
@@ -285,4 +288,7 @@ def _as_lattices(
             f"{folder.path / MODEL_FILE}: answered {answer.shape} to {count} plates"
         )
     alphabet = folder.alphabet(answer.shape[2])
+    steps = answer.shape[0] * answer.shape[1]
+    if not abs(float(answer.sum()) - steps) < _ROUNDED * steps:
+        raise InferenceError(f"{folder.path / MODEL_FILE}: answered with what are no probabilities")
     return [Lattice(probabilities, alphabet) for probabilities in answer]

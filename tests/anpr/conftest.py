@@ -169,6 +169,22 @@ def make_detector():
 
 
 @pytest.fixture
+def spoil():
+    """Multiply all that a network's file answers by a number: NaN stands for a broken network."""
+
+    def multiply(path, factor):
+        model = onnx.load(path)
+        (answer,) = model.graph.output
+        model.graph.node[-1].output[0] = "unspoilt"
+        factors = numpy_helper.from_array(np.array([factor], np.float32), "factor")
+        model.graph.initializer.append(factors)
+        model.graph.node.append(helper.make_node("Mul", ["unspoilt", "factor"], [answer.name]))
+        onnx.save(model, path)
+
+    return multiply
+
+
+@pytest.fixture
 def tiny_models(tmp_path):
     """A complete models folder of tiny networks with its manifest."""
     folder = tmp_path / "models"

@@ -146,6 +146,14 @@ def test_a_network_whose_plates_have_other_numbers_fails_aloud(tiny_models, make
         PlateDetector(model).detect(np.zeros((240, 320, 3), np.uint8))
 
 
+def test_a_network_that_answers_with_no_numbers_fails_aloud(tiny_models, spoil):
+    """Not a number is above no threshold: it would look like an empty road."""
+    model = load_model(tiny_models, "plate_det")
+    spoil(model.path("detector.onnx"), np.nan)
+    with pytest.raises(InferenceError, match=r"detector\.onnx: answered with what is no number"):
+        PlateDetector(model).detect(np.zeros((240, 320, 3), np.uint8))
+
+
 def test_a_stride_that_contradicts_the_manifest_is_refused(tiny_models):
     manifest = tiny_models / "manifest.toml"
     text = manifest.read_text(encoding="utf-8").replace("stride = 8", "stride = 4")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
+from anpr.color import ColorNetwork
 from anpr.ctc import best_path
 from anpr.errors import InferenceError, WeightsError
 from anpr.recogniser import OnnxRecogniser, _unseen, load_recogniser, read_folder
+from anpr.weights import load_model
 
 # Importing PaddleOCR's dependencies raises warnings that are not ours.
 paddle = pytest.mark.filterwarnings("ignore")
@@ -107,6 +109,27 @@ def test_a_failing_network_is_no_empty_road(make_recogniser_folder):
     recogniser = load_recogniser(make_recogniser_folder(), "onnxruntime")
     with pytest.raises(InferenceError, match=r"inference\.onnx: failed"):
         recogniser.lattices(random_plates(1, (50, 20)))
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("paddleocr", marks=paddle)])
+@pytest.mark.parametrize("factor", [np.nan, 3.0])
+def test_what_are_no_probabilities_is_not_taken_for_an_unread_plate(
+    make_recogniser_folder, spoil, engine, factor
+):
+    folder = make_recogniser_folder()
+    spoil(folder / "inference.onnx", factor)
+    recogniser = load_recogniser(folder, engine)
+    with pytest.raises(InferenceError, match=r"inference\.onnx: .* no probabilities"):
+        recogniser.lattices(random_plates(2, recogniser.size_px))
+
+
+@pytest.mark.parametrize("factor", [np.nan, 3.0])
+def test_what_are_no_probabilities_is_not_taken_for_no_plate(tiny_models, spoil, factor):
+    """``min(1, NaN)`` is 1: every plate would have been sorted out as none."""
+    model = load_model(tiny_models, "plate_color")
+    spoil(model.path("color.onnx"), factor)
+    with pytest.raises(InferenceError, match=r"color\.onnx: answered no probabilities"):
+        ColorNetwork(model).classify([np.zeros((24, 72, 3), np.uint8)])
 
 
 def test_what_is_hidden_during_an_import_looks_not_installed_and_comes_back():
